@@ -1,0 +1,44 @@
+"""Efficient attention for summarizing long documents.
+
+Importing this package imports neither torch nor transformers nor matplotlib: each public name is imported
+when it is first used.
+
+Example:
+    >>> import longsum_lib
+    >>> "summarize" in dir(longsum_lib)
+    True
+"""
+
+from longsum_lib._lazy import attach
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "Document": "longsum_lib.corpus",
+    "LEDConfig": "transformers",
+    "LEDForConditionalGeneration": "longsum_lib.models.led",
+    "LEDForQuestionAnswering": "longsum_lib.models.led",
+    "LEDForSequenceClassification": "longsum_lib.models.led",
+    "LEDModel": "longsum_lib.models.led",
+    "LEDTokenizer": "longsum_lib.models.led",
+    "Summary": "longsum_lib.summarize",
+    "dense_attention": "longsum_lib.attention.reference",
+    "load": "longsum_lib.models.auto",
+    "load_tokenizer": "longsum_lib.models.auto",
+    "make_document": "longsum_lib.corpus",
+    "sliding_window_attention": "longsum_lib.attention.sliding_window",
+    "summarize": "longsum_lib.summarize",
+}
+_SUBMODULES = (
+    "attention",
+    "cli",
+    "corpus",
+    "evaluation",
+    "memory",
+    "models",
+    "quantization",
+    "training",
+    "viz",
+)
+
+__all__ = [*attach(__name__, _EXPORTS, _SUBMODULES), "__version__"]

@@ -1,0 +1,12 @@
+"""Attention mechanisms, one file each, on one engine; needs torch only."""
+
+from longsum_lib._lazy import attach
+
+_EXPORTS = {
+    "KeySet": "longsum_lib.attention.engine",
+    "block_attention": "longsum_lib.attention.engine",
+    "dense_attention": "longsum_lib.attention.reference",
+    "sliding_window_attention": "longsum_lib.attention.sliding_window",
+}
+
+__all__ = attach(__name__, _EXPORTS, ("engine", "patterns", "reference", "sliding_window"))

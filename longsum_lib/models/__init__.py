@@ -1,0 +1,16 @@
+"""Models with transformers' class names, parameter names and configurations, on this library's attention."""
+
+from longsum_lib._lazy import attach
+
+_EXPORTS = {
+    "LEDConfig": "transformers",
+    "LEDForConditionalGeneration": "longsum_lib.models.led",
+    "LEDForQuestionAnswering": "longsum_lib.models.led",
+    "LEDForSequenceClassification": "longsum_lib.models.led",
+    "LEDModel": "longsum_lib.models.led",
+    "LEDTokenizer": "longsum_lib.models.led",
+    "load": "longsum_lib.models.auto",
+    "load_tokenizer": "longsum_lib.models.auto",
+}
+
+__all__ = attach(__name__, _EXPORTS, ("auto", "cache", "layers", "led"))

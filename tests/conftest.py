@@ -1,0 +1,69 @@
+"""What every test shares: no network, one thread, fixed seeds, and skips for what a machine lacks."""
+
+import os
+import shutil
+
+# Before transformers or datasets are imported anywhere: a test that reaches for the hub fails at once.
+NETWORK = os.environ.get("LONGSUM_NETWORK") == "1"
+if not NETWORK:
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import hypothesis
+import pytest
+import torch
+
+# Same examples on every machine and every run; a busy machine never fails a test by being slow.
+hypothesis.settings.register_profile(
+    "longsum",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=25,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("longsum")
+
+# Results must not depend on how many cores a machine has.
+torch.set_num_threads(1)
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+def find_chromium() -> str | None:
+    """Path of a Chromium to drive, from ``CHROMIUM`` or the search path; ``None`` where there is none."""
+    configured = os.environ.get("CHROMIUM")
+    if configured:
+        return configured
+    return next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run, each with its reason."""
+    skips = {
+        "gpu": (torch.cuda.is_available(), "needs a CUDA device"),
+        "network": (NETWORK, "needs the network; set LONGSUM_NETWORK=1"),
+        "browser": (find_chromium() is not None, "needs Chromium; install it or set CHROMIUM to its path"),
+    }
+    for item in items:
+        for marker, (available, reason) in skips.items():
+            if item.get_closest_marker(marker) and not available:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    """Draw the same random numbers in a test whatever ran before it."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the Chromium that the tests marked ``browser`` drive."""
+    path = find_chromium()
+    if path is None:
+        pytest.skip("needs Chromium")
+    return path
