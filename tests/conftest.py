@@ -3,6 +3,10 @@
 import os
 import shutil
 
+import hypothesis
+import pytest
+import torch
+
 # Before transformers or datasets are imported anywhere: a test that reaches for the hub fails at once.
 NETWORK = os.environ.get("LONGSUM_NETWORK") == "1"
 if not NETWORK:
@@ -11,10 +15,6 @@ if not NETWORK:
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("MPLBACKEND", "Agg")
-
-import hypothesis
-import pytest
-import torch
 
 # Same examples on every machine and every run; a busy machine never fails a test by being slow.
 hypothesis.settings.register_profile(
