@@ -1,0 +1,71 @@
+# Each target does its own set-up in .venv: nothing else has to be run first, and a second call is quick.
+# A machine needs Python 3.11 or newer (with venv), git and make.
+
+PYTHON ?=
+VENV ?= .venv
+# Test processes at a time.
+JOBS ?= 2
+DOC ?= longsum_lib/data/documents/harbour.txt
+MODEL ?= led-tiny
+# More options for the command, as in: make summarize ARGS="--num-beams 4"
+ARGS ?=
+PORT ?= 8000
+
+READY := $(VENV)/.ready
+BIN := $(VENV)/bin
+SITE := _build/html
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book site test lint check-notebooks summarize serve bench bench-full train clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+
+$(READY): requirements.txt pyproject.toml tools/set_up.sh
+	@tools/set_up.sh "$(VENV)" $(PYTHON)
+	@touch $@
+
+setup: $(READY) ## make .venv with the pinned versions
+
+book: $(READY) ## summarize a bundled document, then build the site
+	@echo "A summary of $(DOC) by $(MODEL):"
+	@$(BIN)/longsum summarize "$(DOC)" --model "$(MODEL)"
+	@$(MAKE) --no-print-directory site
+	@echo "The book is at $(CURDIR)/$(SITE)/index.html"
+
+site: $(READY) ## build the site only, with warnings as errors
+	$(BIN)/jupyter-book build . -n -W --keep-going -q
+
+test: $(READY) ## everything that CI runs
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory site
+	$(BIN)/python -m pytest -n $(JOBS) --doctest-modules tests longsum_lib
+	@$(MAKE) --no-print-directory check-notebooks
+
+lint: $(READY) ## ruff: rules and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+check-notebooks: $(READY) ## run every notebook and compare its outputs with the stored ones
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -p no:cacheprovider \
+		--nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+
+summarize: $(READY) ## summarize DOC (a file) with MODEL
+	@$(BIN)/longsum summarize "$(DOC)" --model "$(MODEL)" $(ARGS)
+
+serve: $(READY) ## build the site and serve it on PORT of this machine
+	@$(MAKE) --no-print-directory site
+	$(BIN)/python -m http.server "$(PORT)" --bind 127.0.0.1 --directory $(SITE)
+
+bench: $(READY) ## the short benchmarks, ours beside transformers
+	$(BIN)/python -m benchmarks.run $(ARGS)
+
+bench-full: $(READY) ## all benchmarks; takes hours on two cores
+	$(BIN)/python -m benchmarks.run --full $(ARGS)
+
+train: $(READY) ## train the bundled model again; takes hours on two cores
+	$(BIN)/longsum train $(ARGS)
+
+clean: ## delete the built site and caches; .venv stays
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

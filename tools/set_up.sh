@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Make the virtual environment that every make target uses. Usage: tools/set_up.sh FOLDER [PYTHON]
+# Running it again brings an existing environment up to date.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+venv=$1
+wanted=${2:-}
+
+say() { printf 'set-up: %s\n' "$*" >&2; }
+
+recent_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+find_python() {
+    local candidate
+    for candidate in ${wanted:-python3 python3.14 python3.13 python3.12 python3.11 python}; do
+        if recent_enough "$candidate"; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    say "needs Python 3.11 or newer; ${wanted:-python3} is $("${wanted:-python3}" --version 2>&1 || echo missing)."
+    say "install one, or name it: make PYTHON=/path/to/python3.11 ..."
+    return 1
+}
+
+# No pip in it: there is no environment yet, its Python is gone, or an earlier set-up was interrupted.
+if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    if [ -n "$(ls -A "$venv" 2>/dev/null)" ] && [ ! -e "$venv/pyvenv.cfg" ]; then
+        say "$venv is not empty and not a virtual environment; name another folder: make VENV=..."
+        exit 1
+    fi
+    python=$(find_python)
+    say "new environment in $venv with $("$python" --version)"
+    if ! "$python" -m venv --clear "$venv"; then
+        say "$python cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv"
+        exit 1
+    fi
+fi
+
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
+
+say "installing the versions in requirements.txt (the first time this takes some minutes)"
+pip install --quiet "$(grep '^torch==' requirements.txt)"
+pip install --quiet -r requirements.txt
+pip install --quiet --no-deps --no-build-isolation --editable .
+say "ready"
