@@ -1,0 +1,54 @@
+"""The dense oracle: softmax attention over an explicit mask or bias.
+
+Every mechanism of this package must agree with this function. It is written to be read and to be right, not to
+be fast: it makes the whole ``length × length`` score matrix.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def dense_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    attend: Tensor | None = None,
+    bias: Tensor | None = None,
+    scale: float | None = None,
+) -> Tensor:
+    r"""Attend from every query to every key that ``attend`` allows.
+
+    .. math:: o_i = \sum_{j \in A_i} \frac{e^{s q_i \cdot k_j + b_{ij}}}{\sum_{m \in A_i} e^{s q_i \cdot k_m + b_{im}}} v_j
+
+    Args:
+        query: ``(batch, heads, queries, head_dim)``, floating point.
+        key: ``(batch, heads, keys, head_dim)``.
+        value: ``(batch, heads, keys, value_dim)``.
+        attend: bool, broadcastable to ``(batch, heads, queries, keys)``; ``True`` = may attend. ``None`` = all.
+        bias: additive scores, broadcastable to the same shape; ``-inf`` forbids a pair.
+        scale: factor of the dot product; ``None`` = ``head_dim ** -0.5``.
+
+    Returns:
+        ``(batch, heads, queries, value_dim)`` in the dtype of ``value``; a query that may see nothing gives zeros.
+
+    Cost:
+        time and memory ``O(batch · heads · queries · keys)``. Scores are at least fp32 whatever the input.
+
+    Example:
+        >>> x = torch.ones(1, 1, 3, 2)
+        >>> dense_attention(x, x, x, attend=torch.eye(3, dtype=torch.bool)).shape
+        torch.Size([1, 1, 3, 2])
+    """
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    work = torch.promote_types(query.dtype, torch.float32)
+    scores = scale * (query.to(work) @ key.to(work).transpose(-1, -2))  # (b, h, queries, keys)
+    if bias is not None:
+        scores = scores + bias.to(work)
+    if attend is not None:
+        scores = scores.masked_fill(~attend, -torch.inf)
+    sees_nothing = (scores == -torch.inf).all(-1, keepdim=True)
+    probabilities = scores.masked_fill(sees_nothing, 0.0).softmax(-1).masked_fill(sees_nothing, 0.0)
+    return (probabilities @ value.to(work)).to(value.dtype)

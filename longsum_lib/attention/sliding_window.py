@@ -1,0 +1,265 @@
+"""Sliding window and global tokens: the attention of Longformer and LED."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from . import patterns
+from .engine import KeySet, block_attention
+from .opaque import opaque
+from .reference import dense_attention
+
+BACKENDS = ("auto", "reference", "blocked", "flex")
+
+
+def sliding_window_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    window: int,
+    is_global: Tensor | None = None,
+    global_query: Tensor | None = None,
+    global_key: Tensor | None = None,
+    global_value: Tensor | None = None,
+    padding: Tensor | None = None,
+    scale: float | None = None,
+    dropout: float = 0.0,
+    backend: str = "auto",
+) -> Tensor:
+    r"""Attend to a window and to the global tokens; global tokens attend to everything.
+
+    A local query :math:`i` sees :math:`\{j : |i-j| \le w\} \cup G`, each key once; a global query sees all keys. Local
+    queries reach global tokens through ``key`` and ``value``; global queries use the ``global_*`` tensors.
+
+    Args:
+        query: ``(batch, heads, length, head_dim)``, fp32, bf16 or fp16.
+        key: same shape.
+        value: same shape.
+        window: one-sided radius in tokens; the band is ``2 * window + 1`` wide.
+        is_global: ``(batch, length)`` bool, ``True`` for global tokens; any number, it may differ inside a batch.
+        global_query: queries of global tokens, same shape as ``query``; ``None`` = ``query``.
+        global_key: keys that global queries see; ``None`` = ``key``.
+        global_value: values that global queries see; ``None`` = ``value``.
+        padding: ``(batch, length)`` bool, ``True`` for real tokens, wherever they stand. The others neither see nor
+            are seen, also where ``is_global`` names them.
+        scale: factor of the dot product; ``None`` = ``head_dim ** -0.5``.
+        dropout: probability of dropping an attention weight.
+        backend: ``"reference"`` (dense oracle), ``"blocked"`` (any device), ``"flex"`` (FlexAttention) or ``"auto"``.
+
+    Returns:
+        ``(batch, heads, length, head_dim)`` in the dtype of ``query``; zeros in the rows of padding.
+
+    Raises:
+        ValueError: if ``window < 0``, shapes disagree, or the backend is unknown or cannot do what is asked.
+
+    Cost:
+        time ``O(length · (window + globals))``; extra memory: the output and ``O(length · globals)`` numbers.
+
+    Source:
+        Beltagy, Peters and Cohan 2020, section 3.1. The reference code divides the query by ``sqrt(head_dim)``; here
+        the scale is applied to the scores. Rows of padding are zeros in both.
+
+    Example:
+        >>> q, k, v = torch.randn(3, 1, 2, 100, 8)
+        >>> sliding_window_attention(q, k, v, window=4).shape
+        torch.Size([1, 2, 100, 8])
+    """
+    _check(query, key, value, window, is_global, padding, backend)
+    scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
+    if is_global is not None and padding is not None:
+        is_global = is_global & padding
+    globals_ = (
+        query if global_query is None else global_query,
+        key if global_key is None else global_key,
+        value if global_value is None else global_value,
+    )
+    if backend == "auto":
+        backend = choose_backend(query, dropout)
+    if backend == "reference":
+        if dropout:
+            raise ValueError(f"backend 'reference' has no dropout, got dropout={dropout}; use 'blocked'")
+        return _reference(query, key, value, globals_, window, is_global, padding, scale)
+    if backend == "flex":
+        from .flex import flex_sliding_window
+
+        out = flex_sliding_window(query, key, value, window, is_global, padding, scale, dropout)
+    elif torch.compiler.is_compiling() and not dropout:
+        return _sliding_window_operator(query, key, value, *globals_, is_global, padding, window, scale)
+    else:
+        out = local_rows(query, key, value, window, is_global, padding, scale, dropout)
+    if is_global is None:
+        return out
+    return _overwrite_global_rows(out, globals_, is_global, padding, scale, dropout)
+
+
+def choose_backend(query: Tensor, dropout: float = 0.0) -> str:
+    """Name the backend that ``"auto"`` takes: FlexAttention on GPUs from Ampere on, else the blocked engine."""
+    if query.device.type != "cuda" or dropout or torch.compiler.is_compiling():
+        return "blocked"
+    major, _ = torch.cuda.get_device_capability(query.device)
+    return "flex" if major >= 8 and query.shape[-1] in (16, 32, 64, 128, 256) else "blocked"
+
+
+def block_size_for(window: int) -> int:
+    """Queries in a block: an eighth of the band, which keeps the wasted corners of the band below an eighth."""
+    return min(256, max(32, 1 << max(0, window // 4 - 1).bit_length()))
+
+
+def _band(block_size: int, window: int, query: Tensor) -> Tensor:
+    """Scores of a block against its window, 0 in the band and ``-inf`` in its two corners: ``(1, 1, 1, block, size)``."""
+    row = torch.arange(block_size, device=query.device)[:, None]
+    column = torch.arange(block_size + 2 * window, device=query.device)[None, :]
+    outside = (column < row) | (column > row + 2 * window)
+    return torch.zeros(outside.shape, device=query.device).masked_fill_(outside, -torch.inf)[None, None, None]
+
+
+def global_positions(is_global: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions of the global tokens of each sequence, padded to the largest number in the batch.
+
+    Args:
+        is_global: ``(batch, length)`` bool.
+
+    Returns:
+        Positions ``(batch, globals)`` int64 and which of them exist ``(batch, globals)`` bool.
+    """
+    counts = is_global.sum(1)
+    most = int(counts.max()) if counts.numel() else 0
+    positions = is_global.int().argsort(dim=1, descending=True, stable=True)[:, :most]
+    exists = torch.arange(most, device=is_global.device) < counts[:, None]
+    return positions, exists
+
+
+def _gather_rows(tensor: Tensor, positions: Tensor) -> Tensor:
+    """Rows of ``(batch, heads, length, dim)`` at ``(batch, globals)``: ``(batch, heads, globals, dim)``."""
+    batch, heads, _, dim = tensor.shape
+    return tensor.gather(2, positions[:, None, :, None].expand(batch, heads, -1, dim))
+
+
+def _global_keys(key: Tensor, value: Tensor, window: int, is_global: Tensor, rows: int) -> KeySet | None:
+    """The global tokens as a key set; pairs inside the window are left out, the window counts them already."""
+    positions, exists = global_positions(is_global)
+    if positions.shape[1] == 0:
+        return None
+    length = key.shape[2]
+    blocks = -(-length // rows)
+    query = torch.arange(blocks * rows, device=key.device).view(1, blocks, rows, 1)
+    near = (query - positions[:, None, None, :]).abs() <= window
+    hidden = near | ~exists[:, None, None, :]  # (b, blocks, rows, globals)
+    bias = torch.zeros(hidden.shape, device=key.device).masked_fill_(hidden, -torch.inf).unsqueeze(1)
+    return KeySet(_gather_rows(key, positions), _gather_rows(value, positions), rows, bias=bias)
+
+
+def local_rows(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    window: int,
+    is_global: Tensor | None,
+    padding: Tensor | None,
+    scale: float,
+    dropout: float = 0.0,
+) -> Tensor:
+    """Attend from every query, global or not, to its window and the global keys; shapes as above."""
+    size = block_size_for(window)
+    near = KeySet(
+        key, value, size, size + 2 * window, start=-window, step=size, bias=_band(size, window, query), attend=padding
+    )
+    sets = [near]
+    if is_global is not None:
+        far = _global_keys(key, value, window, is_global, rows=4096 if query.shape[2] > 4096 else query.shape[2])
+        sets += [far] if far is not None else []
+    return block_attention(query, sets, scale=scale, attend=padding, dropout=dropout)
+
+
+def _overwrite_global_rows(out, globals_, is_global, padding, scale, dropout):
+    positions, exists = global_positions(is_global)
+    if positions.shape[1] == 0:
+        return out
+    query, key, value = globals_
+    rows = block_attention(
+        _gather_rows(query, positions),
+        [KeySet(key, value, positions.shape[1], attend=padding)],
+        scale=scale,
+        attend=exists,
+        dropout=dropout,
+    )
+    return put_rows(out, rows, positions, exists)
+
+
+def put_rows(out: Tensor, rows: Tensor, positions: Tensor, exists: Tensor) -> Tensor:
+    """Put ``rows`` ``(batch, heads, globals, dim)`` into ``out`` ``(batch, heads, length, dim)`` at their positions.
+
+    In place where autograd does not watch, else in a copy.
+    """
+    batch, slot = exists.nonzero(as_tuple=True)
+    target = (batch, slice(None), positions[batch, slot])
+    values = rows[batch, :, slot]  # (existing globals, heads, dim)
+    if torch.is_grad_enabled() and (out.requires_grad or rows.requires_grad):
+        out = out.clone(memory_format=torch.preserve_format)
+    out[target] = values.to(out.dtype)
+    return out
+
+
+def _reference(query, key, value, globals_, window, is_global, padding, scale):
+    length = query.shape[2]
+    sees = patterns.sliding_window(length, window).to(query.device)
+    if is_global is not None:
+        sees = sees | is_global[:, None, :]
+    if padding is not None:
+        sees = sees & padding[:, None, :] & padding[:, :, None]
+    out = dense_attention(query, key, value, attend=sees.view(-1, 1, length, length), scale=scale)
+    if is_global is None:
+        return out
+    visible = None if padding is None else padding[:, None, None, :]
+    everything = dense_attention(*globals_, attend=visible, scale=scale)
+    return torch.where(is_global[:, None, :, None], everything, out)
+
+
+@opaque("sliding_window")
+def _sliding_window_operator(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    global_query: Tensor,
+    global_key: Tensor,
+    global_value: Tensor,
+    is_global: Tensor | None,
+    padding: Tensor | None,
+    window: int,
+    scale: float,
+) -> Tensor:
+    return sliding_window_attention(
+        query,
+        key,
+        value,
+        window=window,
+        is_global=is_global,
+        global_query=global_query,
+        global_key=global_key,
+        global_value=global_value,
+        padding=padding,
+        scale=scale,
+        backend="blocked",
+    )
+
+
+def _check(query, key, value, window, is_global, padding, backend) -> None:
+    if window < 0:
+        raise ValueError(f"window is {window}, expected a one-sided radius in tokens >= 0")
+    if query.dim() != 4 or key.shape != query.shape or value.shape != query.shape:
+        raise ValueError(
+            f"query, key and value have shapes {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}; "
+            "all three must be (batch, heads, length, head_dim)"
+        )
+    for name, mask in (("is_global", is_global), ("padding", padding)):
+        if mask is None:
+            continue
+        if mask.dtype != torch.bool:
+            raise ValueError(f"{name} has dtype {mask.dtype}, expected torch.bool; pass {name}.bool()")
+        if mask.shape != (query.shape[0], query.shape[2]):
+            expected = (query.shape[0], query.shape[2])
+            raise ValueError(f"{name} has shape {tuple(mask.shape)}, expected (batch, length) = {expected}")
+    if backend not in BACKENDS:
+        raise ValueError(f"backend is {backend!r}, expected one of {', '.join(BACKENDS)}")
