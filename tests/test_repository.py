@@ -30,7 +30,9 @@ HUB_NAME = re.compile(r"""["'\s](allenai|google|ccdv|pszemraj|facebook)/""")
 
 def tracked_files() -> list[Path]:
     """Every file git tracks and that is still there."""
-    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    # A checkout may belong to another user than the one who tests it, as in a container.
+    command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
     return [path for name in listing.decode().split("\0") if name and (path := ROOT / name).is_file()]
 
 
@@ -176,6 +178,15 @@ def test_every_public_name_resolves(package):
         assert name in dir(module)
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = module.no_such_name
+
+
+def test_type_checkers_see_the_same_names():
+    import longsum_lib
+
+    stub = ast.parse((ROOT / "longsum_lib" / "__init__.pyi").read_text())
+    imports = (node for node in stub.body if isinstance(node, ast.ImportFrom))
+    seen = {alias.name: node.module for node in imports for alias in node.names if alias.asname == alias.name}
+    assert seen == longsum_lib._EXPORTS
 
 
 @pytest.mark.parametrize(

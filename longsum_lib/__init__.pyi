@@ -1,0 +1,19 @@
+"""Where type checkers and editors find the lazy names; a test holds it equal to the table in __init__.py."""
+
+from transformers import LEDConfig as LEDConfig
+
+from longsum_lib.attention.reference import dense_attention as dense_attention
+from longsum_lib.attention.sliding_window import sliding_window_attention as sliding_window_attention
+from longsum_lib.corpus import Document as Document
+from longsum_lib.corpus import make_document as make_document
+from longsum_lib.models.auto import load as load
+from longsum_lib.models.auto import load_tokenizer as load_tokenizer
+from longsum_lib.models.led import LEDForConditionalGeneration as LEDForConditionalGeneration
+from longsum_lib.models.led import LEDForQuestionAnswering as LEDForQuestionAnswering
+from longsum_lib.models.led import LEDForSequenceClassification as LEDForSequenceClassification
+from longsum_lib.models.led import LEDModel as LEDModel
+from longsum_lib.models.led import LEDTokenizer as LEDTokenizer
+from longsum_lib.summarize import Summary as Summary
+from longsum_lib.summarize import summarize as summarize
+
+__version__: str
