@@ -1,0 +1,272 @@
+"""Training of the tiny models on the synthetic corpus: ``longsum train``.
+
+The loop is transformers' ``Seq2SeqTrainer``; here are the recipe (a curriculum from short to long documents), the
+model's size and first weights, and the stream of examples, which are written while training runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+IGNORED = -100  # label that the loss skips
+# Lengths of the document, in tokens, by stage: (share of the training at which the stage ends, lengths).
+CURRICULUM: tuple[tuple[float, tuple[int, ...]], ...] = (
+    (0.20, (96, 128, 160)),
+    (0.32, (96, 128, 192, 256, 384)),
+    (0.50, (128, 256, 384, 512, 1024)),
+    (0.70, (128, 256, 512, 1024, 2048)),
+    (1.00, (192, 512, 1024, 2048, 4096, 4096)),
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What ``longsum train`` needs to know beside the model.
+
+    Attributes:
+        steps: Optimizer steps.
+        tokens_per_batch: Document tokens of one batch, about.
+        short_tokens_per_batch: The same in the first stage.
+        learning_rate: Peak learning rate.
+        warmup_steps: Steps of linear warm-up; then the rate falls as a cosine to zero.
+        seed: Seed of weights and examples.
+    """
+
+    steps: int = 5000
+    tokens_per_batch: int = 8192
+    short_tokens_per_batch: int = 4096
+    learning_rate: float = 1e-3
+    warmup_steps: int = 200
+    seed: int = 0
+
+
+def periodic_positions(length: int, width: int, *, period: int = 512, amplitude: float = 0.125) -> torch.Tensor:
+    """Sines and cosines of position whose periods all divide ``period``.
+
+    ``P[i, 2k] = a sin(2 pi m_k i / period)``, ``P[i, 2k + 1] = a cos(...)`` with whole numbers ``m_k`` from 1 to
+    about a third of the period. The table repeats itself, so a model that has seen positions 0 to ``period`` has
+    seen all of them, and relative offsets below ``period / 2`` remain distinct.
+
+    Args:
+        length: Number of positions.
+        width: Width of the model, even.
+        period: Positions after which the table repeats.
+        amplitude: Largest value; 0.125 gives the rows about the size of the token embeddings.
+
+    Returns:
+        ``(length, width)`` in fp32.
+
+    Example:
+        >>> table = periodic_positions(1024, 8)
+        >>> bool(torch.allclose(table[:512], table[512:], atol=1e-5))
+        True
+    """
+    count = width // 2
+    wished = torch.logspace(0, math.log10(period / 3), count, dtype=torch.float64)
+    frequencies: list[int] = []
+    for value in wished.tolist():  # whole and distinct
+        frequencies.append(max(round(value), frequencies[-1] + 1 if frequencies else 1))
+    angles = torch.outer(torch.arange(length, dtype=torch.float64) % period, torch.tensor(frequencies)) / period
+    table = torch.stack([angles.mul(2 * math.pi).sin(), angles.mul(2 * math.pi).cos()], dim=-1)
+    return (amplitude * table.reshape(length, width)).float()
+
+
+def tiny_led_config() -> Any:
+    """Configuration of ``led-tiny``: 3 encoder and 2 decoder layers of width 128, window of 64 tokens a side."""
+    from transformers import LEDConfig
+
+    from longsum_lib.corpus.tokenizer import BOS, EOS, PAD, VOCABULARY
+
+    return LEDConfig(
+        vocab_size=VOCABULARY,
+        d_model=128,
+        encoder_layers=3,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=512,
+        decoder_ffn_dim=512,
+        attention_window=[128] * 3,
+        max_encoder_position_embeddings=16384,
+        max_decoder_position_embeddings=256,
+        dropout=0.0,
+        attention_dropout=0.0,
+        activation_dropout=0.0,
+        init_std=0.06,
+        pad_token_id=PAD,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        decoder_start_token_id=BOS,
+    )
+
+
+def tiny_led(seed: int = 0) -> Any:
+    """A new ``led-tiny`` with the first weights of the recipe.
+
+    Token embeddings and positions get about the same size, because LED adds them before its first layer norm. The
+    encoder's position table is periodic and stays fixed.
+    """
+    torch.manual_seed(seed)
+    model = led_class()(tiny_led_config())
+    with torch.no_grad():
+        model.led.shared.weight.normal_(0.0, 0.09)
+        encoder, decoder = model.led.encoder.embed_positions, model.led.decoder.embed_positions
+        encoder.weight.copy_(periodic_positions(*encoder.weight.shape))
+        decoder.weight.copy_(periodic_positions(*decoder.weight.shape, period=1024))
+    return model
+
+
+def led_class() -> Any:
+    """The class of ``led-tiny``."""
+    try:
+        from longsum_lib.models.led import LEDForConditionalGeneration
+    except ImportError:
+        from transformers import LEDForConditionalGeneration
+    return LEDForConditionalGeneration
+
+
+def freeze_positions(model: Any) -> None:
+    """Keep the encoder's periodic position table fixed in training."""
+    model.led.encoder.embed_positions.weight.requires_grad_(False)
+
+
+def make_batch(seed: int, length: int, count: int, split: str = "train") -> dict[str, torch.Tensor]:
+    """A batch of documents and summaries.
+
+    Args:
+        seed: Seed of the first document; the others follow.
+        length: Upper bound of each document in tokens.
+        count: Documents.
+        split: ``"train"`` or ``"test"``.
+
+    Returns:
+        ``input_ids``, ``attention_mask``, ``global_attention_mask`` of shape (count, longest document), the first
+        token global, and ``labels`` of shape (count, longest summary) with -100 for padding.
+    """
+    from longsum_lib.corpus import make_document
+    from longsum_lib.corpus.tokenizer import PAD, encode
+
+    documents = [make_document(seed + index, length, split) for index in range(count)]
+    inputs = _pad([encode(document.text) for document in documents], PAD)
+    labels = _pad([encode(document.summary)[1:] for document in documents], IGNORED)
+    is_global = torch.zeros_like(inputs)
+    is_global[:, 0] = 1
+    return {
+        "input_ids": inputs,
+        "attention_mask": (inputs != PAD).long(),
+        "global_attention_mask": is_global,
+        "labels": labels,
+    }
+
+
+def _pad(rows: list[list[int]], value: int) -> torch.Tensor:
+    longest = max(len(row) for row in rows)
+    return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
+
+
+class CorpusStream(torch.utils.data.IterableDataset):
+    """Endless batches of the training split, by step: the batch of a step depends on seed and step alone.
+
+    Args:
+        recipe: Steps, batch size and seed.
+        first_step: Step to begin with, after a resume.
+    """
+
+    def __init__(self, recipe: Recipe, first_step: int = 0):
+        self.recipe, self.first_step = recipe, first_step
+
+    def batch(self, step: int) -> dict[str, torch.Tensor]:
+        """The batch of one step."""
+        recipe = self.recipe
+        rng = random.Random(f"longsum-batch-{recipe.seed}-{step}")
+        progress = step / recipe.steps
+        stage, lengths = next((i, c[1]) for i, c in enumerate(CURRICULUM) if progress < c[0] or c[0] == 1.0)
+        length = lengths[int(rng.random() * len(lengths))]
+        tokens = recipe.short_tokens_per_batch if stage == 0 else recipe.tokens_per_batch
+        seed = recipe.seed * 10**9 + step * 1000
+        return make_batch(seed, length, max(1, tokens // length))
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        for step in range(self.first_step, self.recipe.steps):
+            yield self.batch(step)
+
+
+def train(output: str | Path, recipe: Recipe, *, resume: bool = False, save_steps: int = 250) -> Any:
+    """Train ``led-tiny``.
+
+    Args:
+        output: Folder for the checkpoints of the run and, at the end, for the model.
+        recipe: What to train on and for how long.
+        resume: Go on from the latest checkpoint in the folder.
+        save_steps: Steps between two checkpoints.
+
+    Returns:
+        The trained model.
+    """
+    from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
+    from transformers.trainer_utils import get_last_checkpoint
+
+    output = Path(output)
+    checkpoint = get_last_checkpoint(str(output)) if resume and output.is_dir() else None
+    first_step = int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
+    model = tiny_led(recipe.seed)
+    freeze_positions(model)
+    arguments = Seq2SeqTrainingArguments(
+        output_dir=str(output),
+        max_steps=recipe.steps,
+        per_device_train_batch_size=1,  # one item of the stream is a whole batch
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=recipe.warmup_steps,
+        adam_beta2=0.98,
+        weight_decay=0.01,
+        max_grad_norm=1.0,
+        logging_steps=25,
+        save_steps=save_steps,
+        save_total_limit=2,
+        ignore_data_skip=True,  # the stream itself starts at the right step
+        seed=recipe.seed,
+        report_to=[],
+        dataloader_num_workers=0,
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+    )
+    trainer = Seq2SeqTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=CorpusStream(recipe, first_step),
+        data_collator=lambda items: items[0],
+    )
+    trainer.train(resume_from_checkpoint=checkpoint)
+    curve = [[e["step"], round(e["loss"], 4)] for e in trainer.state.log_history if "loss" in e]
+    (output / "training_curve.json").write_text(json.dumps({"step_and_loss": curve}) + "\n", encoding="utf-8")
+    trainer.save_model(str(output))
+    return model
+
+
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``longsum train``."""
+    defaults = Recipe()
+    parser.add_argument("--model", default="led", choices=["led"], help="mechanism to train (default: led)")
+    parser.add_argument("--output", required=True, help="folder for checkpoints and the trained model")
+    parser.add_argument("--steps", type=int, default=defaults.steps, help=f"steps (default: {defaults.steps})")
+    parser.add_argument("--seed", type=int, default=defaults.seed, help="seed of weights and examples (default: 0)")
+    parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
+    parser.add_argument("--save-steps", type=int, default=250, help="steps between checkpoints (default: 250)")
+    parser.add_argument("--resume", action="store_true", help="go on from the latest checkpoint in --output")
+
+
+def run_train(args: argparse.Namespace) -> int:
+    """Run ``longsum train``."""
+    recipe = Recipe(steps=args.steps, seed=args.seed, learning_rate=args.learning_rate)
+    train(args.output, recipe, resume=args.resume, save_steps=args.save_steps)
+    return 0
