@@ -1,0 +1,346 @@
+"""The command ``longsum``: summaries, models, training and evaluation from a terminal.
+
+Nothing heavy is imported before the arguments are parsed, so ``longsum --help`` answers at once. Whatever
+goes wrong is one line on standard error and an exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import importlib
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
+
+from longsum_lib.errors import (
+    DocumentError,
+    DocumentTooLong,
+    LongsumError,
+    LongsumWarning,
+    OptionError,
+    is_out_of_memory,
+)
+
+DEFAULT_MODEL = "led-tiny"
+
+EXAMPLES = """\
+examples:
+  longsum summarize report.txt                       with the bundled tiny model (its own synthetic world only)
+  longsum summarize report.txt --model allenai/led-large-16384-arxiv --num-beams 4
+  cat report.txt | longsum summarize - --output json
+  longsum summarize long.txt --split                 a text that is longer than the model takes
+  longsum models                                     which models there are
+"""
+
+# Subcommand -> its module, and what it does. The module has add_<command>_arguments and run_<command>.
+OTHER_COMMANDS = {
+    "train": ("longsum_lib.training", "train or fine-tune a model, by default a tiny one on the synthetic corpus"),
+    "evaluate": ("longsum_lib.evaluation", "measure a model's summaries on held-out documents"),
+    "corpus": ("longsum_lib.corpus", "write synthetic documents with reference summaries"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: The command line without the program's name; None takes the process's own.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """
+    try:
+        with _plain_warnings():
+            arguments = sys.argv[1:] if arguments is None else list(arguments)
+            options = build_parser(arguments).parse_args(arguments)
+            code = options.run(options)
+            sys.stdout.flush()
+            return int(code or 0)
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    except BrokenPipeError:
+        # Python flushes standard output once more at exit; let that go nowhere.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say("standard output was closed before everything was written")
+        return 1
+    except Exception as error:
+        if os.environ.get("LONGSUM_DEBUG"):
+            raise
+        say(_explain(error))
+        return 1
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, OptionError):
+        return _with_dashes(str(error))
+    if isinstance(error, LongsumError):
+        return str(error)
+    if is_out_of_memory(error):
+        return "not enough memory; what helps: shorter documents, fewer beams, a smaller model"
+    lines = str(error).strip().splitlines() or [""]
+    return f"unexpected {type(error).__name__}: {lines[0]} (LONGSUM_DEBUG=1 shows where it happened)"
+
+
+def _with_dashes(message: str) -> str:
+    """Spell option names as they are typed here: ``--num-beams`` for ``num_beams``."""
+    names = ("max_new_tokens", "min_new_tokens", "num_beams", "no_repeat_ngram_size")
+    for name in names:
+        message = message.replace(name, "--" + name.replace("_", "-"))
+    return message
+
+
+def say(message: str) -> None:
+    """Print one line on standard error."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(f"longsum: {' '.join(message.split())}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show this library's warnings as one line each, once, and no one else's."""
+    shown = set()
+
+    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        if issubclass(category, LongsumWarning) and str(message) not in shown:
+            shown.add(str(message))
+            say(f"warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", LongsumWarning)
+        warnings.showwarning = show
+        yield
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that reports wrong usage as one line."""
+
+    def error(self, message: str) -> NoReturn:
+        say(f"{message} (see: {self.prog} --help)")
+        raise SystemExit(2)
+
+
+def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Build the parser.
+
+    Args:
+        arguments: The command line. Of the subcommands that live in modules of their own, only the one that
+            is asked for is imported.
+    """
+    parser = _Parser(
+        prog="longsum",
+        description="Summaries of long documents with efficient attention.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    parser.set_defaults(run=lambda _: _no_command(parser))
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=_Parser)
+    _add_summarize(commands)
+    models = commands.add_parser("models", help="list the bundled models and models of the hub", allow_abbrev=False)
+    models.set_defaults(run=_list_models)
+    asked = next((word for word in arguments if not word.startswith("-")), None)
+    for name, (module_name, purpose) in OTHER_COMMANDS.items():
+        command = commands.add_parser(
+            name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".", allow_abbrev=False
+        )
+        if name == asked:
+            module = importlib.import_module(module_name)
+            getattr(module, f"add_{name}_arguments")(command)
+            command.set_defaults(run=getattr(module, f"run_{name}"))
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from longsum_lib import __version__
+
+        print(f"longsum {__version__}")
+        parser.exit()
+
+
+def _no_command(parser: argparse.ArgumentParser) -> int:
+    parser.print_help(sys.stderr)
+    return 2
+
+
+def _whole_number(least: int):
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        return value
+
+    return parse
+
+
+def _add_summarize(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "summarize",
+        help="summarize text files",
+        description="Summarize text files. Standard output gets the summaries and nothing else.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=_summarize)
+    add = parser.add_argument
+    add("files", nargs="*", metavar="FILE", help="a text file; - is standard input")
+    add(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME",
+        help="a bundled model, a checkpoint's folder or a name on the hub (default: %(default)s)",
+    )
+    add(
+        "--output",
+        choices=("text", "json"),
+        default="text",
+        help="json is one object a line with token counts (default: text)",
+    )
+    add("--encoding", default="utf-8", metavar="NAME", help="the files' encoding (default: utf-8)")
+
+    long = parser.add_argument_group("documents longer than the model takes").add_mutually_exclusive_group()
+    long.add_argument("--truncate", action="store_true", help="read only as much as the model takes")
+    long.add_argument("--split", action="store_true", help="summarize parts, then the joined summaries")
+
+    write = parser.add_argument_group("the summary (default: what the checkpoint says)").add_argument
+    write("--num-beams", type=_whole_number(1), metavar="N", help="beams of beam search; 1 is greedy")
+    write("--max-new-tokens", type=_whole_number(1), metavar="N", help="the longest summary")
+    write("--min-new-tokens", type=_whole_number(0), metavar="N", help="the shortest summary")
+    write(
+        "--no-repeat-ngram-size", type=_whole_number(0), metavar="N", help="no sequence of N tokens twice; 0 allows it"
+    )
+
+    where = parser.add_argument_group("where and how to compute").add_argument
+    where("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:0 … or mps (default: auto)")
+    where("--dtype", default="auto", metavar="NAME", help="auto, fp32, bf16 or fp16 (default: auto)")
+    where("--quantize", choices=("int8", "nf4", "fp4"), help="load the weights quantized (needs bitsandbytes)")
+
+
+def _summarize(options: argparse.Namespace) -> int:
+    from longsum_lib.reading import check_encoding
+
+    check_encoding(options.encoding)
+    files = options.files
+    if not files:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise DocumentError("give a FILE, or - for standard input (see: longsum summarize --help)")
+        files = ["-"]
+    texts, failed = _read_all(files, options.encoding)
+    if not texts:
+        return 1
+    from longsum_lib.terminal import TerminalProgress, quiet_libraries
+
+    quiet_libraries()
+    with TerminalProgress() as progress:
+        progress.show(f"loading {options.model}")
+        from longsum_lib.models.auto import load, load_tokenizer
+
+        model = load(options.model, device=options.device, dtype=options.dtype, quantization=options.quantize)
+        tokenizer = load_tokenizer(options.model)
+        first = True
+        for name, text in texts:
+            try:
+                summary = _summarize_one(options, model, tokenizer, name, text, progress)
+            except LongsumError as error:
+                progress.clear()
+                failed = True
+                _report(name, error, several=len(files) > 1)
+                continue
+            progress.clear()
+            _print_summary(options, name, summary, first)
+            first = False
+    return 1 if failed else 0
+
+
+def _read_all(files: Sequence[str], encoding: str) -> tuple[list[tuple[str, str]], bool]:
+    """Read every file that can be read; report the others. Nothing is loaded before that."""
+    from longsum_lib.reading import read_document
+
+    texts, failed = [], False
+    for name in files:
+        try:
+            if name == "-" and sys.stdin is not None and sys.stdin.isatty():
+                say("reading from the keyboard; end with Ctrl-D")
+            texts.append((name, read_document(name, encoding)))
+        except DocumentError as error:
+            say(str(error))
+            failed = True
+    return texts, failed
+
+
+def _summarize_one(options: argparse.Namespace, model, tokenizer, name: str, text: str, progress) -> object:
+    from longsum_lib.summarize import summarize
+
+    progress.start(name)
+    return summarize(
+        text,
+        model,
+        tokenizer=tokenizer,
+        max_new_tokens=options.max_new_tokens,
+        min_new_tokens=options.min_new_tokens,
+        num_beams=options.num_beams,
+        no_repeat_ngram_size=options.no_repeat_ngram_size,
+        truncate=options.truncate,
+        split=options.split,
+        progress=progress if progress.visible else None,
+    )
+
+
+def _report(name: str, error: LongsumError, several: bool) -> None:
+    message = _explain(error)
+    if isinstance(error, DocumentTooLong):
+        message = error.describe("--truncate", "--split")
+    say(f"{name}: {message}" if several else message)
+
+
+def _print_summary(options: argparse.Namespace, name: str, summary, first: bool) -> None:
+    if options.output == "json":
+        fields = dataclasses.asdict(summary)
+        fields["seconds"] = round(fields["seconds"], 3)
+        print(json.dumps({"file": name, **fields}, ensure_ascii=False), flush=True)
+    else:
+        print(summary.text if first else f"\n{summary.text}", flush=True)
+    if not summary.text:
+        say(f"warning: {name}: the model wrote nothing")
+    if summary.truncated:
+        read = summary.input_tokens - summary.truncated
+        say(f"note: {name}: read the first {read:,} of {summary.input_tokens:,} tokens")
+    if summary.parts > 1:
+        say(f"note: {name}: read {summary.input_tokens:,} tokens in {summary.parts} parts")
+    if not summary.complete:
+        say(f"note: {name}: the summary stopped at its limit; --max-new-tokens allows more")
+
+
+def _list_models(_: argparse.Namespace) -> int:
+    from longsum_lib.models.checkpoint_files import bundled_models, read_json
+    from longsum_lib.models.registry import MODEL_TYPES, detect_model_type, supported_hub_models
+
+    print("Bundled (trained on small synthetic reports, useless on other texts):")
+    for name, folder in bundled_models().items():
+        config = read_json(folder / "config.json")
+        entry = MODEL_TYPES.get(detect_model_type(config))
+        tokens = config.get(entry.length_field) if entry and entry.length_field else None
+        size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+        limit = f"up to {tokens:,} tokens" if tokens else "any length"
+        print(f"  {name:<48} {limit:<20} {size / 1e6:.1f} MB")
+    for heading, summarizes in (
+        ("On the hub, trained on summaries:", True),
+        ("On the hub, to be fine-tuned first:", False),
+    ):
+        print(f"\n{heading}")
+        for model in supported_hub_models(summarizes=summarizes):
+            print(f"  {model.name:<48} {f'up to {model.tokens:,} tokens':<20} {model.note}")
+    return 0

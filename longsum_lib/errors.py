@@ -1,0 +1,136 @@
+"""What can go wrong for a user, one class for each kind, each with a message of one clear line.
+
+Every error says what came, what was expected and how to fix it. Each class is also the built-in exception a
+Python programmer would expect (``ValueError``, ``OSError``, ``MemoryError`` …), so that code which knows
+nothing of this library can still catch it. The command line prints the message and exits with code 1.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class LongsumError(Exception):
+    """The base of all errors that this library raises on purpose."""
+
+
+class LongsumWarning(UserWarning):
+    """The base of all warnings of this library."""
+
+
+class OutOfWorldWarning(LongsumWarning):
+    """A bundled tiny model was given a text that is unlike anything it was trained on."""
+
+
+class OptionError(LongsumError, ValueError):
+    """An option has a value that cannot work, or contradicts another one."""
+
+
+class DocumentError(LongsumError, ValueError):
+    """A document cannot be summarized as it is: empty, binary, or in another encoding than expected."""
+
+
+class DocumentTooLong(DocumentError):
+    """A document has more tokens than the model takes.
+
+    Args:
+        tokens: Length of the document in tokens, special tokens included.
+        limit: The most tokens that the model takes.
+        model: The model's name, for the message.
+    """
+
+    def __init__(self, tokens: int, limit: int, model: str) -> None:
+        self.tokens, self.limit, self.model = tokens, limit, model
+        super().__init__(self.describe("truncate=True", "split=True"))
+
+    def describe(self, truncate: str, split: str) -> str:
+        """Return the message, with the two choices spelled as the reader has to type them.
+
+        Example:
+            >>> DocumentTooLong(9000, 4096, "led-tiny").describe("--truncate", "--split")[:60]
+            'the document has 9,000 tokens, led-tiny takes at most 4,096;'
+        """
+        return (
+            f"the document has {self.tokens:,} tokens, {self.model} takes at most {self.limit:,}; choose "
+            f"{truncate} (read only the first {self.limit:,}) or {split} (summarize parts, then the joined "
+            "summaries), or a model that takes more"
+        )
+
+
+class ModelNotFound(LongsumError, OSError):
+    """No model has this name: not bundled, no such folder, not on the hub."""
+
+
+class NoNetwork(LongsumError, OSError):
+    """The hub has to be asked, and it cannot be reached."""
+
+
+class CheckpointError(LongsumError, RuntimeError):
+    """A checkpoint is there but cannot be used."""
+
+
+class CorruptCheckpoint(CheckpointError):
+    """A checkpoint's files are damaged, cut short or incomplete."""
+
+
+class UnsupportedModel(CheckpointError):
+    """A checkpoint is of a model that this library does not have."""
+
+
+class DeviceError(LongsumError, RuntimeError):
+    """A device or a number format was asked for that this machine does not have."""
+
+
+class MissingExtra(LongsumError, ImportError):
+    """An optional package is needed and not installed.
+
+    Args:
+        package: The package that could not be imported.
+        extra: The extra of ``longsum-lib`` that installs it.
+        purpose: What it is needed for.
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f'{purpose} needs {package}, which is not installed; install it with: pip install "longsum-lib[{extra}]"'
+        )
+
+
+class NotEnoughMemory(LongsumError, MemoryError):
+    """The model or the document does not fit into the memory of the device."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an exception says that memory ran out, on a GPU or in main memory.
+
+    torch raises ``torch.OutOfMemoryError`` on accelerators, and a plain ``RuntimeError`` from its CPU
+    allocator; Python itself raises ``MemoryError``.
+
+    Example:
+        >>> is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"))
+        True
+        >>> is_out_of_memory(RuntimeError("shapes do not match"))
+        False
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    signs = ("can't allocate memory", "not enough memory", "out of memory", "cannot allocate memory")
+    return isinstance(error, RuntimeError | OSError) and any(sign in text for sign in signs)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean …?)`` with the known names closest to ``name``, or an empty string.
+
+    Example:
+        >>> did_you_mean("led-tinny", ["led-tiny", "lsg-bart"])
+        ' (did you mean led-tiny?)'
+        >>> did_you_mean("zzz", ["led-tiny"])
+        ''
+    """
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
+    if not close:
+        return ""
+    names = [by_lower[candidate] for candidate in close]
+    listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
+    return f" (did you mean {listed}?)"

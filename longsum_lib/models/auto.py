@@ -1,0 +1,291 @@
+"""Load any checkpoint that this library has a model for, by name, without knowing its class.
+
+>>> from longsum_lib import load, load_tokenizer
+>>> model = load("led-tiny")  # doctest: +SKIP
+>>> tokenizer = load_tokenizer("led-tiny")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from longsum_lib.errors import (
+    CheckpointError,
+    CorruptCheckpoint,
+    LongsumError,
+    LongsumWarning,
+    MissingExtra,
+    NotEnoughMemory,
+    OptionError,
+    is_out_of_memory,
+)
+from longsum_lib.models import checkpoint_files, devices, registry
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+QUANTIZATIONS = ("int8", "nf4", "fp4")
+"""Names of the ways to quantize a model's weights while it is loaded."""
+
+_HUB_OPTIONS = ("revision", "cache_dir", "token", "local_files_only")
+_HEADS = re.compile(r"^(lm_head|final_logits_bias|classification_head|qa_outputs)\b")
+_OPTIONAL = re.compile(r"(^|\.)final_logits_bias$")
+# T5X conversions carry one table that T5 never reads; fairseq conversions carry version marks.
+_IGNORED = re.compile(r"EncDecAttention\.relative_attention_bias\.weight$|(encoder|decoder)\.version$")
+
+
+def load(
+    name_or_path: str | os.PathLike,
+    *,
+    task: str = "summarization",
+    device: str | int | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    quantization: str | BitsAndBytesConfig | None = None,
+    **kwargs: object,
+) -> PreTrainedModel:
+    """Load a model in evaluation mode; its class is chosen by the checkpoint's config.
+
+    Safetensors are read first; a checkpoint that only has a ``.bin`` file is read with
+    ``torch.load(weights_only=True)``. Code in a checkpoint is never run. A checkpoint that lacks weights of
+    the model is refused, where transformers would fill them with random numbers.
+
+    Args:
+        name_or_path: A bundled name (``"led-tiny"``), a folder, or a name on the hub.
+        task: ``"summarization"``, ``"sequence-classification"``, ``"question-answering"`` or ``"features"``.
+        device: ``"auto"`` (also None), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"`` or a torch device.
+        dtype: ``"auto"`` (also None: fp32 on the CPU, bf16 on a GPU that has it, else fp16 where the model is
+            safe in it), ``"fp32"``, ``"bf16"``, ``"fp16"`` or a torch dtype.
+        quantization: ``"int8"``, ``"nf4"``, ``"fp4"`` or a ``BitsAndBytesConfig``; needs bitsandbytes.
+        **kwargs: ``revision``, ``cache_dir``, ``token``, ``local_files_only`` for the hub; everything else
+            goes to ``from_pretrained`` (``device_map``, for example).
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelNotFound: There is no such model.
+        NoNetwork: It is on the hub, which cannot be reached.
+        CheckpointError: Its files are damaged, incomplete, or of a model that this library does not have.
+        DeviceError: There is no such device.
+        NotEnoughMemory: It does not fit.
+        OptionError: An option makes no sense.
+
+    Cost:
+        Reads the checkpoint once; memory for one copy of the weights.
+    """
+    hub = {name: kwargs.pop(name) for name in _HUB_OPTIONS if name in kwargs}
+    _refuse_unsafe(kwargs)
+    _check_quantization(quantization)
+    checkpoint = checkpoint_files.find_checkpoint(name_or_path, **hub)
+    config = checkpoint_files.read_json(checkpoint.folder / "config.json")
+    entry = registry.find_model_type(registry.detect_model_type(config), checkpoint.name)
+    weights, _ = checkpoint_files.check_weights(checkpoint.folder)
+
+    place = devices.choose_device(device)
+    number_format = devices.choose_dtype(dtype, place, entry)
+    options: dict = {"dtype": number_format, **kwargs}
+    if quantization is not None:
+        options["quantization_config"] = _quantization_config(quantization, number_format)
+    elif "device_map" not in kwargs:
+        devices.check_model_fits(checkpoint.name, weights, number_format, place)
+    if quantization is not None or "quantization_config" in config:
+        options.setdefault("device_map", {"": place})
+
+    model_class = registry.find_model_class(entry, task)
+    with quiet_transformers(), _explained(checkpoint.name, place):
+        model, info = model_class.from_pretrained(
+            checkpoint.folder,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported by _check_loaded, in one line
+            weights_only=True,
+            **options,
+        )
+        if options.get("device_map") is None:
+            model.to(place)
+    _check_loaded(checkpoint.name, task, info, total=len(model.state_dict()))
+    model.name_or_path = checkpoint.name
+    return model.eval()
+
+
+def load_tokenizer(name_or_path: str | os.PathLike, **kwargs: object) -> PreTrainedTokenizerBase:
+    """Load a checkpoint's tokenizer; from the hub without the weights.
+
+    Args:
+        name_or_path: A bundled name, a folder, or a name on the hub, as for ``load``.
+        **kwargs: As for ``load``; everything but the hub's options goes to ``from_pretrained``.
+
+    Returns:
+        The tokenizer. For LED it is one that also pads ``global_attention_mask``, if the checkpoint names
+        transformers' ``LEDTokenizer``.
+
+    Raises:
+        ModelNotFound: There is no such checkpoint.
+        NoNetwork: It is on the hub, which cannot be reached.
+        CorruptCheckpoint: It has no tokenizer, or a damaged one.
+    """
+    hub = {name: kwargs.pop(name) for name in _HUB_OPTIONS if name in kwargs}
+    _refuse_unsafe(kwargs)
+    checkpoint = checkpoint_files.find_checkpoint(name_or_path, weights=False, **hub)
+    # transformers builds an empty tokenizer without a word when the files are missing.
+    if not any((checkpoint.folder / name).is_file() for name in checkpoint_files.TOKENIZER_FILES):
+        raise CorruptCheckpoint(
+            f"{checkpoint.folder} holds no tokenizer; expected tokenizer.json or spiece.model "
+            "(save it beside the model with tokenizer.save_pretrained)"
+        )
+    with quiet_transformers(), _explained(f"the tokenizer of {checkpoint.name}"):
+        return _tokenizer_class(checkpoint).from_pretrained(checkpoint.folder, **kwargs)
+
+
+def _tokenizer_class(checkpoint: checkpoint_files.Checkpoint) -> type:
+    config = checkpoint_files.read_json(checkpoint.folder / "config.json")
+    entry = registry.MODEL_TYPES.get(registry.detect_model_type(config))
+    settings = checkpoint.folder / "tokenizer_config.json"
+    named = checkpoint_files.read_json(settings).get("tokenizer_class") if settings.is_file() else None
+    if entry is not None and named in entry.tokenizers:
+        return getattr(importlib.import_module(entry.module), entry.tokenizers[named])
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer
+
+
+def max_input_tokens(config: object) -> int | None:
+    """Return the most input tokens that a model with this config takes, None for any number."""
+    field = registry.model_type_of(config).length_field
+    return getattr(config, field) if field else None
+
+
+def max_summary_tokens(config: object) -> int | None:
+    """Return the most tokens that a model with this config can write, None for any number."""
+    field = registry.model_type_of(config).decoder_length_field
+    return getattr(config, field) if field else None
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence transformers' log messages, progress bars and Python warnings for a while.
+
+    What matters in them is checked by this library and said in its own words.
+    """
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _refuse_unsafe(kwargs: dict) -> None:
+    if kwargs.pop("trust_remote_code", False):
+        raise OptionError("trust_remote_code: code in a checkpoint is never run here; leave the option out")
+    if kwargs.pop("weights_only", True) is not True:
+        raise OptionError("weights_only=False: files that can run code are never read here; leave the option out")
+
+
+def _check_quantization(quantization: str | BitsAndBytesConfig | None) -> None:
+    if quantization is None:
+        return
+    if isinstance(quantization, str) and quantization not in QUANTIZATIONS:
+        raise OptionError(f"unknown quantization {quantization!r}; expected one of: {', '.join(QUANTIZATIONS)}")
+    for package in ("bitsandbytes", "accelerate"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtra(package, "quantization", "quantization")
+
+
+def _quantization_config(quantization: str | BitsAndBytesConfig, dtype: torch.dtype) -> BitsAndBytesConfig:
+    """Return the settings for bitsandbytes.
+
+    The tied language-model head must stay as it is, and so must ``wo`` of the T5 family, whose products
+    leave the range of fp16. A list of skipped modules replaces transformers' own, so both are named.
+    """
+    if not isinstance(quantization, str):
+        return quantization
+    from transformers import BitsAndBytesConfig
+
+    keep = {"llm_int8_skip_modules": ["lm_head", "wo"]}
+    if quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True, **keep)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=quantization,
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        **keep,
+    )
+
+
+@contextlib.contextmanager
+def _explained(name: str, device: torch.device | None = None) -> Iterator[None]:
+    """Turn whatever goes wrong while files are read into one clear error of this library."""
+    try:
+        yield
+    except LongsumError:
+        raise
+    except ImportError as error:
+        raise CheckpointError(f"{name} needs a package that is not installed: {_first_line(error)}") from error
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise NotEnoughMemory(f"not enough memory on {device or 'this machine'} to load {name}") from error
+        if type(error).__name__ == "UnpicklingError" or "weights_only" in str(error).lower():
+            raise CorruptCheckpoint(
+                f"{name}: its .bin file is damaged or holds more than tensors, and is not read; "
+                "expected model.safetensors"
+            ) from error
+        raise CorruptCheckpoint(f"{name} cannot be loaded: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _check_loaded(name: str, task: str, info: dict, total: int) -> None:
+    """Refuse a model some of whose weights did not come from the checkpoint.
+
+    Args:
+        name: The checkpoint's name.
+        task: The task it was loaded for.
+        info: What ``from_pretrained`` reports: missing, unexpected and mismatched weights.
+        total: Number of weights in the model.
+    """
+    if info["error_msgs"]:
+        raise CorruptCheckpoint(f"{name} cannot be loaded: {info['error_msgs'][0]}")
+    if info["mismatched_keys"]:
+        key, found, expected = sorted(info["mismatched_keys"])[0]
+        raise CorruptCheckpoint(
+            f"{name}: its weights do not fit its config.json: {key} has shape {tuple(found)}, "
+            f"expected {tuple(expected)}"
+        )
+    missing = sorted(key for key in info["missing_keys"] if not _OPTIONAL.search(key))
+    heads = [key for key in missing if _HEADS.match(key)]
+    if missing and (heads != missing or task == "summarization"):
+        found = "none of the model's" if len(missing) >= total // 2 else f"{len(missing)} of the model's {total}"
+        raise CorruptCheckpoint(
+            f"{name} is not a whole checkpoint of this model: it lacks {found} weights (such as {missing[0]})"
+        )
+    if missing:
+        warnings.warn(
+            f"{name} has no head for {task}: {heads[0].split('.')[0]} starts with random weights; train it before use",
+            LongsumWarning,
+            stacklevel=3,
+        )
+    unexpected = sorted(k for k in info["unexpected_keys"] if not (_HEADS.match(k) or _IGNORED.search(k)))
+    if unexpected:
+        warnings.warn(
+            f"{name} has {len(unexpected)} weights that this model does not use (such as {unexpected[0]})",
+            LongsumWarning,
+            stacklevel=3,
+        )

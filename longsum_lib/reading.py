@@ -1,0 +1,114 @@
+"""Read a document from a file or from standard input, and say clearly why if it is no text."""
+
+import codecs
+import sys
+from pathlib import Path
+
+from longsum_lib.errors import DocumentError, OptionError
+
+# What a file starts with -> what it is, and how to get at its text.
+_SIGNATURES = {
+    b"%PDF-": ("a PDF", "convert it to text first, for example with pdftotext"),
+    b"PK\x03\x04": (
+        "a ZIP archive (perhaps .docx, .odt or .epub)",
+        "convert it to text first, for example with pandoc",
+    ),
+    b"\xd0\xcf\x11\xe0": ("an old Office document", "save it as text first"),
+    b"{\\rtf": ("a rich-text document (RTF)", "save it as plain text first"),
+    b"\x1f\x8b": ("compressed with gzip", "unpack it first, for example with: gzip -dc FILE | longsum summarize -"),
+    b"\x89PNG": ("a PNG image", "only text can be summarized"),
+    b"\xff\xd8\xff": ("a JPEG image", "only text can be summarized"),
+    b"\x7fELF": ("a program", "only text can be summarized"),
+}
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def read_document(source: str, encoding: str = "utf-8") -> str:
+    """Read a whole text.
+
+    Args:
+        source: A file's path, or ``-`` for standard input.
+        encoding: How the text is encoded.
+
+    Returns:
+        The text, without a byte-order mark, with line ends as single line feeds.
+
+    Raises:
+        DocumentError: There is no such file, it cannot be read, it is empty, binary, or encoded otherwise.
+        OptionError: There is no such encoding.
+    """
+    check_encoding(encoding)
+    name = "standard input" if source == "-" else source
+    data = _read_bytes(source, name)
+    if not data.strip():
+        raise DocumentError(f"{name} is empty; expected some text")
+    text = _decode(data, name, encoding).removeprefix("\ufeff")
+    if not text.strip():
+        raise DocumentError(f"{name} holds only white space; expected some text")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def check_encoding(encoding: str) -> str:
+    """Return the encoding's usual name.
+
+    Raises:
+        OptionError: Python knows no text encoding of that name.
+
+    Example:
+        >>> check_encoding("LATIN1")
+        'iso8859-1'
+    """
+    try:
+        "".encode(encoding)
+        return codecs.lookup(encoding).name
+    except LookupError:
+        raise OptionError(
+            f"unknown encoding {encoding!r}; expected utf-8, latin-1, cp1252, utf-16 or another of Python's"
+        ) from None
+
+
+def _read_bytes(source: str, name: str) -> bytes:
+    if source == "-":
+        if sys.stdin is None or sys.stdin.closed:
+            raise DocumentError("standard input is closed; give a file")
+        return sys.stdin.buffer.read()
+    path = Path(source).expanduser()
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DocumentError(f"there is no file {name}") from None
+    except IsADirectoryError:
+        raise DocumentError(f"{name} is a folder; expected a text file (perhaps {name.rstrip('/')}/*.txt)") from None
+    except PermissionError:
+        raise DocumentError(f"{name} may not be read (permission denied)") from None
+    except (OSError, ValueError) as error:
+        raise DocumentError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _decode(data: bytes, name: str, encoding: str) -> str:
+    codec = codecs.lookup(encoding).name
+    wide = codec.startswith(("utf-16", "utf-32"))
+    for signature, (kind, advice) in _SIGNATURES.items():
+        if data.startswith(signature):
+            raise DocumentError(f"{name} is {kind}, not plain text; {advice}")
+    if not wide:
+        for mark, marked in _BYTE_ORDER_MARKS.items():
+            if data.startswith(mark):
+                raise DocumentError(f"{name} is not {codec}: it starts like {marked}; try --encoding {marked}")
+        if b"\0" in data:
+            where = data.index(b"\0")
+            raise DocumentError(f"{name} is binary, not text: it holds a zero byte at position {where:,}")
+    try:
+        return data.decode(codec)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        advice = "--encoding cp1252 or latin-1" if codec == "utf-8" else "--encoding utf-8"
+        raise DocumentError(
+            f"{name} is not {codec}: byte 0x{data[error.start]:02x} at position {error.start:,} "
+            f"(line {line:,}); give its encoding, perhaps {advice}"
+        ) from error

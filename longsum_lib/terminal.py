@@ -1,0 +1,75 @@
+"""Progress on a terminal, and silence from the libraries underneath."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from longsum_lib.models.writing import Progress
+
+_SECONDS_BETWEEN = 0.1
+_CLEAR_LINE = "\r\033[K"
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' own messages off the terminal; has to be called before they are imported."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for name in ("transformers", "huggingface_hub", "bitsandbytes", "accelerate", "torch"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class TerminalProgress:
+    """One line on standard error that says how far the work is; nothing if that is no terminal.
+
+    Use it as a context manager, and as the ``progress`` of ``summarize``.
+    """
+
+    def __init__(self) -> None:
+        self.visible = bool(sys.stderr and sys.stderr.isatty())
+        self.name = ""
+        self._last = 0.0
+
+    def __enter__(self) -> TerminalProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def start(self, name: str) -> None:
+        """Name the document that the next steps belong to."""
+        self.name = "standard input" if name == "-" else name
+        self.show(f"{self.name}: counting tokens")
+
+    def __call__(self, step: Progress) -> None:
+        """Show a step of ``summarize``, at most ten times a second."""
+        now = time.monotonic()
+        if now - self._last < _SECONDS_BETWEEN and step.done < step.total:
+            return
+        self._last = now
+        part = ""
+        if step.parts > 1:
+            part = f"part {step.part} of {step.parts}, " if step.part else "joined summaries, "
+        if step.stage == "reading":
+            self.show(f"{self.name}: {part}reading, layer {step.done} of {step.total}")
+        else:
+            self.show(f"{self.name}: {part}writing, {step.done} tokens (at most {step.total})")
+
+    def show(self, text: str) -> None:
+        """Replace the line."""
+        if self.visible:
+            width = shutil.get_terminal_size().columns - 1
+            print(_CLEAR_LINE + text[:width], end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self.visible:
+            print(_CLEAR_LINE, end="", file=sys.stderr, flush=True)
