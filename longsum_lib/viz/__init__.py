@@ -1,7 +1,33 @@
-"""Pictures (matplotlib) and explorers (HTML, ipywidgets) of attention patterns."""
+"""Pictures (matplotlib) and explorers (HTML, ipywidgets) of attention patterns.
+
+One palette, one meaning per colour: see :mod:`longsum_lib.viz.palette`. Every picture of the book goes through
+:func:`show`, which asks for an alt text and a caption.
+
+Example:
+    >>> from longsum_lib import viz
+    >>> kinds = viz.sliding_window_kinds(12, window=2, global_positions=[0])
+    >>> kinds[5]
+    array([2, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0], dtype=int8)
+"""
 
 from longsum_lib._lazy import attach
 
-_EXPORTS: dict[str, str] = {}
+_EXPORTS = {
+    "KINDS": "longsum_lib.viz.palette",
+    "Kind": "longsum_lib.viz.palette",
+    "big_bird_kinds": "longsum_lib.viz.kinds",
+    "block_local_kinds": "longsum_lib.viz.kinds",
+    "draw_cost": "longsum_lib.viz.curves",
+    "draw_mask": "longsum_lib.viz.masks",
+    "draw_masks": "longsum_lib.viz.masks",
+    "draw_reach": "longsum_lib.viz.reach",
+    "full_kinds": "longsum_lib.viz.kinds",
+    "lsg_kinds": "longsum_lib.viz.kinds",
+    "new_figure": "longsum_lib.viz.figures",
+    "save": "longsum_lib.viz.figures",
+    "show": "longsum_lib.viz.figures",
+    "sliding_window_kinds": "longsum_lib.viz.kinds",
+    "transient_global_kinds": "longsum_lib.viz.kinds",
+}
 
-__all__ = attach(__name__, _EXPORTS)
+__all__ = attach(__name__, _EXPORTS, ("curves", "figures", "kinds", "masks", "palette", "reach"))

@@ -1,0 +1,138 @@
+"""Sphinx extension: what the built site needs beyond Jupyter Book's configuration.
+
+* Vendored scripts (`book/vendor`) are copied to `_static`. They may not lie in the root `_static` folder: Jupyter
+  Book loads every script it finds there on every page.
+* `{{ repository_url }}` and `{{ repository_name }}` in a page become what `_config.yml` says, in code blocks too, where
+  MyST's own substitutions do not reach.
+* A title and a description for link previews on every page, from `description` in a page's front matter or from
+  its first paragraph.
+* Clean pages: an inline script that Sphinx wrote twice is written once (the second would raise an error in the
+  browser), and widget state without a widget is dropped.
+* A front page: `index.html` leads to the introduction, with a title for those who share the address.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import sys
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+ROOT = Path(__file__).resolve().parents[2]
+MAX_DESCRIPTION = 200
+
+INLINE_SCRIPT = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>.*?</script>\s*", re.DOTALL)
+WIDGET_STATE = re.compile(
+    r'<script type="application/vnd\.jupyter\.widget-state\+json">.*?</script>\s*', re.DOTALL
+)
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+FRONT_PAGE = """<!DOCTYPE html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8" />
+    <meta name="viewport" content="width=device-width, initial-scale=1" />
+    <title>{title}</title>
+    <meta name="description" content="{description}" />
+    <meta property="og:title" content="{title}" />
+    <meta property="og:description" content="{description}" />
+    <meta property="og:type" content="website" />
+    <meta http-equiv="refresh" content="0; url={target}" />
+    <link rel="icon" href="data:," />
+  </head>
+  <body><p><a href="{target}">{title}</a></p></body>
+</html>
+"""
+
+
+def add_vendored_files(app: Sphinx) -> None:
+    """Copy `book/vendor` to the site's `_static` (too late for Jupyter Book to load it on every page)."""
+    app.config.html_static_path.append(str(ROOT / "book" / "vendor"))
+
+
+def fill_in_repository(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Put the repository's address into a page's source."""
+    url = app.config.html_theme_options.get("repository_url", "")
+    name = url.rstrip("/").rsplit("/", 1)[-1]
+    source[0] = source[0].replace("{{ repository_url }}", url).replace("{{ repository_name }}", name)
+
+
+def describe(doctree: nodes.document | None, metadata: dict) -> str:
+    """Return a page's description: its own, or its first paragraph cut at a word."""
+    if metadata.get("description"):
+        return " ".join(str(metadata["description"]).split())
+    if doctree is None:
+        return ""
+    for paragraph in doctree.findall(nodes.paragraph):
+        in_prose = isinstance(paragraph.parent, nodes.section)
+        text = " ".join(paragraph.astext().split())
+        if in_prose and len(text) > 40 and not paragraph.traverse(nodes.image):
+            return text if len(text) <= MAX_DESCRIPTION else text[:MAX_DESCRIPTION].rsplit(" ", 1)[0] + " …"
+    return ""
+
+
+def add_description(app: Sphinx, pagename: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """Add description and link preview tags to a page's head."""
+    title = html.unescape(re.sub(r"<[^>]+>", "", context.get("title") or app.config.html_title))
+    description = describe(doctree, app.env.metadata.get(pagename, {})) or app.config.html_title
+    tags = {
+        "name=\"description\"": description,
+        "property=\"og:title\"": title,
+        "property=\"og:description\"": description,
+        "property=\"og:type\"": "article",
+        "property=\"og:site_name\"": app.config.html_title,
+        "name=\"twitter:card\"": "summary",
+    }
+    lines = [f'<meta {name} content="{html.escape(content, quote=True)}" />' for name, content in tags.items()]
+    context["metatags"] = context.get("metatags", "") + "\n    " + "\n    ".join(lines)
+
+
+def clean_page(text: str) -> str:
+    """Drop repeated inline scripts, and widget state on a page without a widget."""
+    seen: set[str] = set()
+
+    def once(match: re.Match[str]) -> str:
+        script = match.group().strip()
+        if script in seen and "THEBE" in script:
+            return ""
+        seen.add(script)
+        return match.group()
+
+    text = INLINE_SCRIPT.sub(once, text)
+    return text if WIDGET_VIEW in WIDGET_STATE.sub("", text) else WIDGET_STATE.sub("", text)
+
+
+def finish_site(app: Sphinx, exception: Exception | None) -> None:
+    """Clean every written page and write the front page."""
+    if exception is not None or app.builder.format != "html" or app.builder.name == "epub":
+        return
+    out = Path(app.outdir)
+    for page in out.rglob("*.html"):
+        if "_static" in page.parts:
+            continue
+        before = page.read_text(encoding="utf-8")
+        after = clean_page(before)
+        if after != before:
+            page.write_text(after, encoding="utf-8")
+    root = app.config.root_doc
+    if root != "index":
+        description = app.env.metadata.get(root, {}).get("description") or app.config.html_title
+        page = FRONT_PAGE.format(
+            title=html.escape(app.config.html_title),
+            description=html.escape(" ".join(description.split()), quote=True),
+            target=f"{root}.html",
+        )
+        (out / "index.html").write_text(page, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict:
+    """Register the extension."""
+    sys.path.insert(0, str(ROOT))  # autodoc imports longsum_lib from this clone
+    app.connect("builder-inited", add_vendored_files)
+    app.connect("source-read", fill_in_repository)
+    app.connect("html-page-context", add_description)
+    app.connect("build-finished", finish_site)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
