@@ -128,7 +128,14 @@ def pieces(keys: KeySet, queries: Span, visible: Span) -> Iterator[Piece]:
         first_key, end_key = max(start, visible.first), min(start + keys.width, visible.end)
         if first_row < end_row and first_key < end_key:
             yield Piece(
-                block, 1, first_row, end_row - first_row, first_row - row, first_key, end_key - first_key, first_key - start
+                block,
+                1,
+                first_row,
+                end_row - first_row,
+                first_row - row,
+                first_key,
+                end_key - first_key,
+                first_key - start,
             )
         block += 1
 
@@ -187,7 +194,9 @@ def _merge(out: Tensor, total: Tensor, part: Tensor, part_total: Tensor) -> None
     """Merge a partial result into ``out`` ``(…, rows, dim)`` and its log-sum-exp ``total`` ``(…, rows)``, in place."""
     merged = torch.logaddexp(total, part_total)
     pivot = merged.masked_fill(merged == -torch.inf, 0.0)  # a row that has seen nothing yet keeps weight 0
-    out.mul_((total - pivot).exp_().unsqueeze(-1)).addcmul_(part, (part_total - pivot).exp_().unsqueeze(-1).to(part.dtype))
+    out.mul_((total - pivot).exp_().unsqueeze(-1)).addcmul_(
+        part, (part_total - pivot).exp_().unsqueeze(-1).to(part.dtype)
+    )
     total.copy_(merged)
 
 
@@ -204,7 +213,9 @@ def _forward(query: Tensor, plan: _Plan, kernel: Kernel, attend: Tensor | None) 
             views = _views(query[b], keys.key[b], keys.value[b], keys, piece)
             part, part_total = kernel.forward(*views, _piece_mask(keys, b, piece, holes), (b, number))
             rows = strided_blocks(out[b], piece.row, piece.count, keys.block_size, piece.rows)
-            totals = strided_blocks(total[b].unsqueeze(-1), piece.row, piece.count, keys.block_size, piece.rows).squeeze(-1)
+            totals = strided_blocks(
+                total[b].unsqueeze(-1), piece.row, piece.count, keys.block_size, piece.rows
+            ).squeeze(-1)
             if index == 0:
                 rows.copy_(part)
                 totals.copy_(part_total)
@@ -245,11 +256,15 @@ def _add_bias_gradient(target: Tensor, part: Tensor, batch: int, piece: Piece) -
     target[tuple(window)].add_(part)
 
 
-def _backward(grad: Tensor, query: Tensor, out: Tensor, total: Tensor, plan: _Plan, kernel: Kernel, learned: list[bool]):
+def _backward(
+    grad: Tensor, query: Tensor, out: Tensor, total: Tensor, plan: _Plan, kernel: Kernel, learned: list[bool]
+):
     work = torch.promote_types(query.dtype, torch.float32)  # sums over windows are not rounded at every step
     grad_query = torch.zeros_like(query, dtype=work)
     grad_sets = [[torch.zeros_like(s.key, dtype=work), torch.zeros_like(s.value, dtype=work)] for s in plan.sets]
-    grad_bias = [torch.zeros_like(s.bias, dtype=work) if need else None for s, need in zip(plan.sets, learned, strict=True)]
+    grad_bias = [
+        torch.zeros_like(s.bias, dtype=work) if need else None for s, need in zip(plan.sets, learned, strict=True)
+    ]
     total = total.masked_fill(total == -torch.inf, torch.inf)  # rows that see nothing: every probability is exp(-inf)
     for b in range(query.shape[0]):
         for number, (index, piece, holes) in enumerate(plan.calls(b)):
@@ -361,9 +376,11 @@ def _check(query: Tensor, key_sets: Sequence[KeySet], attend: Tensor | None) -> 
         if keys.key.device != query.device:
             raise ValueError(f"query is on {query.device}, key on {keys.key.device}; move them to one device")
         if keys.block_size < 1 or keys.width < 0 or keys.step < 0:
-            raise ValueError(f"block_size must be >= 1, size and step >= 0; got {keys.block_size}, {keys.width}, {keys.step}")
+            raise ValueError(
+                f"block_size must be >= 1, size and step >= 0; got {keys.block_size}, {keys.width}, {keys.step}"
+            )
         if keys.bias is not None and (keys.bias.dim() != 5 or keys.bias.shape[-1] != keys.width):
             raise ValueError(
-                f"bias has shape {tuple(keys.bias.shape)}, expected 5 dimensions (batch, heads, blocks, block_size, size) "
-                f"broadcastable, with size = {keys.width}"
+                f"bias has shape {tuple(keys.bias.shape)}, expected 5 dimensions broadcastable to "
+                f"(batch, heads, blocks, block_size, size), with size = {keys.width}"
             )

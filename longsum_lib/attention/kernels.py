@@ -18,8 +18,11 @@ _FLASH_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_bac
 
 
 class Kernel(Protocol):
-    """Shapes: ``query`` ``(count, heads, rows, dim)``, ``key`` and ``value`` ``(count, heads, keys, dim)``, ``mask``
-    additive and broadcastable to ``(count, heads, rows, keys)``, log-sum-exps ``(count, heads, rows)`` in fp32."""
+    """What the engine asks of a kernel.
+
+    Shapes: ``query`` ``(count, heads, rows, dim)``, ``key`` and ``value`` ``(count, heads, keys, dim)``, ``mask``
+    additive and broadcastable to ``(count, heads, rows, keys)``, log-sum-exps ``(count, heads, rows)`` in fp32.
+    """
 
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, call: tuple[int, int]
@@ -49,6 +52,7 @@ class FusedCPU:
         self.eager = Eager(scale)
 
     def forward(self, query, key, value, mask, call):
+        """See :class:`Kernel`."""
         out, total = _FLASH(query, key, value, 0.0, False, attn_mask=_float_mask(mask, query), scale=self.scale)
         if mask is not None:
             # The kernel reports 0, not -inf, for a row without keys: merged as it is, that row would count as exp(0).
@@ -58,10 +62,20 @@ class FusedCPU:
         return out, total
 
     def backward(self, grad, query, key, value, out, total, mask, call, needs_bias):
+        """See :class:`Kernel`."""
         if needs_bias:  # the fused kernel keeps the gradient of the scores to itself
             return self.eager.backward(grad, query, key, value, out, total, mask, call, True)
         grads = _FLASH_BACKWARD(
-            grad, query, key, value, out, total, 0.0, False, attn_mask=_float_mask(mask, query), scale=self.scale
+            grad,
+            query,
+            key,
+            value,
+            out,
+            total,
+            0.0,
+            False,
+            attn_mask=_float_mask(mask, query),
+            scale=self.scale,
         )
         return *grads, None
 
@@ -84,6 +98,7 @@ class Eager:
         return kept.float() / (1.0 - self.dropout)
 
     def forward(self, query, key, value, mask, call):
+        """See :class:`Kernel`."""
         scores = self._scores(query, key, mask)
         total = scores.logsumexp(-1)
         weights = (scores - total.masked_fill(total == -torch.inf, 0.0).unsqueeze(-1)).exp()
@@ -92,6 +107,7 @@ class Eager:
         return weights.to(value.dtype) @ value, total
 
     def backward(self, grad, query, key, value, out, total, mask, call, needs_bias):
+        """See :class:`Kernel`."""
         scores = self._scores(query, key, mask)
         weights = (scores - total.unsqueeze(-1)).exp()
         work = weights.dtype

@@ -13,6 +13,16 @@ import torch
 from torch import Tensor
 
 
+def _autograd_again():
+    """Let autograd see what happens inside an operator: the dispatcher leaves it out there."""
+    keys = torch._C.DispatchKey
+    autograd = (keys.AutogradOther, keys.AutogradCPU, keys.AutogradCUDA, keys.ADInplaceOrView)
+    excluded = torch._C._dispatch_tls_local_exclude_set()
+    for key in autograd:
+        excluded = excluded - torch._C.DispatchKeySet(key)
+    return torch._C._ForceDispatchKeyGuard(torch._C._dispatch_tls_local_include_set(), excluded)
+
+
 def opaque(name: str, like: int = 0) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
     """Register a function of tensors and numbers as the operator ``longsum::name``.
 
@@ -32,7 +42,7 @@ def opaque(name: str, like: int = 0) -> Callable[[Callable[..., Tensor]], Callab
 
         def backward(grad, *args):
             tensors = [isinstance(a, Tensor) and a.is_floating_point() for a in args]
-            with torch.enable_grad():
+            with _autograd_again(), torch.enable_grad():
                 inputs = [a.detach().requires_grad_() if t else a for a, t in zip(args, tensors, strict=True)]
                 out = function(*inputs)
                 wanted = [a for a, t in zip(inputs, tensors, strict=True) if t]
@@ -40,10 +50,15 @@ def opaque(name: str, like: int = 0) -> Callable[[Callable[..., Tensor]], Callab
             return [torch.zeros_like(w) if g is None else g.contiguous() for g, w in zip(grads, wanted, strict=True)]
 
         operator = torch.library.custom_op(f"longsum::{name}", forward, mutates_args=(), schema=schema)
-        operator.register_fake(lambda *args: torch.empty(args[like].shape, dtype=args[like].dtype, device=args[like].device))
+        operator.register_fake(
+            lambda *args: torch.empty(args[like].shape, dtype=args[like].dtype, device=args[like].device)
+        )
         arguments = schema[schema.index("(") + 1 : schema.rindex(") ->")]
         reverse = torch.library.custom_op(
-            f"longsum::{name}_backward", backward, mutates_args=(), schema=f"(Tensor grad, {arguments}) -> Tensor[]"
+            f"longsum::{name}_backward",
+            backward,
+            mutates_args=(),
+            schema=f"(Tensor grad, {arguments}) -> Tensor[]",
         )
         reverse.register_fake(
             lambda grad, *args: [

@@ -21,7 +21,10 @@ def dense_attention(
 ) -> Tensor:
     r"""Attend from every query to every key that ``attend`` allows.
 
-    .. math:: o_i = \sum_{j \in A_i} \frac{e^{s q_i \cdot k_j + b_{ij}}}{\sum_{m \in A_i} e^{s q_i \cdot k_m + b_{im}}} v_j
+    .. math::
+
+       o_i = \sum_{j \in A_i} \frac{e^{s q_i \cdot k_j + b_{ij}}}
+             {\sum_{m \in A_i} e^{s q_i \cdot k_m + b_{im}}} v_j
 
     Args:
         query: ``(batch, heads, queries, head_dim)``, floating point.

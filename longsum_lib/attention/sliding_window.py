@@ -108,7 +108,7 @@ def block_size_for(window: int) -> int:
 
 
 def _band(block_size: int, window: int, query: Tensor) -> Tensor:
-    """Scores of a block against its window, 0 in the band and ``-inf`` in its two corners: ``(1, 1, 1, block, size)``."""
+    """Bias of a block against its window: 0 in the band, ``-inf`` in its two corners; ``(1, 1, 1, block, size)``."""
     row = torch.arange(block_size, device=query.device)[:, None]
     column = torch.arange(block_size + 2 * window, device=query.device)[None, :]
     outside = (column < row) | (column > row + 2 * window)
@@ -162,9 +162,18 @@ def local_rows(
     dropout: float = 0.0,
 ) -> Tensor:
     """Attend from every query, global or not, to its window and the global keys; shapes as above."""
+    if torch.compiler.is_compiling() and not dropout:
+        return _local_rows_operator(query, key, value, is_global, padding, window, scale)
     size = block_size_for(window)
     near = KeySet(
-        key, value, size, size + 2 * window, start=-window, step=size, bias=_band(size, window, query), attend=padding
+        key,
+        value,
+        size,
+        size + 2 * window,
+        start=-window,
+        step=size,
+        bias=_band(size, window, query),
+        attend=padding,
     )
     sets = [near]
     if is_global is not None:
@@ -243,6 +252,19 @@ def _sliding_window_operator(
         scale=scale,
         backend="blocked",
     )
+
+
+@opaque("sliding_window_local_rows")
+def _local_rows_operator(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    is_global: Tensor | None,
+    padding: Tensor | None,
+    window: int,
+    scale: float,
+) -> Tensor:
+    return local_rows(query, key, value, window, is_global, padding, scale)
 
 
 def _check(query, key, value, window, is_global, padding, backend) -> None:

@@ -1,0 +1,365 @@
+"""Layers that several models share: the decoder of BART's family, chunked feed-forward layers, losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.activations import ACT2FN
+from transformers.cache_utils import EncoderDecoderCache
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+
+from .cache import SharedCache, beams_per_document
+
+# Rows that pass through a feed-forward layer at once at inference: 512 rows of 3,072 fp32 are 6 MiB, which stay in
+# the processor's cache between the two products.
+ROWS_PER_CHUNK = 512
+
+
+def shift_tokens_right(labels: Tensor, pad_token_id: int, decoder_start_token_id: int) -> Tensor:
+    """Make decoder inputs of labels ``(batch, length)``: start token in front, last dropped, -100 becomes padding."""
+    if pad_token_id is None or decoder_start_token_id is None:
+        raise ValueError("config.pad_token_id and config.decoder_start_token_id must be set to make decoder inputs")
+    start = labels.new_full((labels.shape[0], 1), decoder_start_token_id)
+    shifted = torch.cat([start, labels[:, :-1]], dim=1)
+    return shifted.masked_fill(shifted == -100, pad_token_id)
+
+
+def token_loss(logits: Tensor, labels: Tensor | None) -> Tensor | None:
+    """Mean cross-entropy of logits ``(batch, length, vocabulary)`` over labels that are not -100."""
+    if labels is None:
+        return None
+    return F.cross_entropy(logits.flatten(0, 1), labels.reshape(-1).to(logits.device))
+
+
+def to_padding(attention_mask: Tensor | None) -> Tensor | None:
+    """Turn transformers' ``(batch, length)`` mask of any dtype into bool, ``True`` for real tokens."""
+    return None if attention_mask is None else attention_mask > 0
+
+
+def split_heads(states: Tensor, heads: int) -> Tensor:
+    """View ``(batch, length, heads * dim)`` as ``(batch, heads, length, dim)``."""
+    return states.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def merge_heads(states: Tensor) -> Tensor:
+    """Undo :func:`split_heads`; no copy where the heads of a position lie side by side."""
+    return states.transpose(1, 2).flatten(2)
+
+
+def by_chunks(function: Callable[..., Tensor], *inputs: Tensor, out: Tensor | None = None) -> Tensor:
+    """Apply a row-wise function of ``(batch, length, …)`` tensors chunk by chunk where autograd does not watch.
+
+    Args:
+        function: treats every row on its own.
+        inputs: tensors with the same first two dimensions.
+        out: where the result goes; may be one of the inputs.
+
+    Returns:
+        ``(batch, length, features)``.
+
+    Cost:
+        extra memory: the temporaries of one chunk, beside ``out``.
+    """
+    length = inputs[0].shape[1]
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or length <= ROWS_PER_CHUNK:
+        return function(*inputs)
+    for batch in range(inputs[0].shape[0]):
+        for first in range(0, length, ROWS_PER_CHUNK):
+            rows = (slice(batch, batch + 1), slice(first, first + ROWS_PER_CHUNK))
+            result = function(*(x[rows] for x in inputs))
+            if out is None:
+                out = result.new_empty(*inputs[0].shape[:2], *result.shape[2:])
+            out[rows] = result
+    return out
+
+
+def clamp_half(states: Tensor) -> Tensor:
+    """Keep fp16 states finite, as BART's family does; other dtypes pass unchanged."""
+    if states.dtype != torch.float16:
+        return states
+    limit = torch.finfo(torch.float16).max - 1000
+    return states.clamp(-limit, limit)
+
+
+class FeedForward:
+    """The feed-forward block of BART's family, on the ``fc1`` and ``fc2`` of the layer that mixes it in."""
+
+    def feed_forward(self, states: Tensor) -> Tensor:
+        """Apply ``fc2(act(fc1(x)))`` with the two dropouts."""
+        inner = F.dropout(self.activation_fn(self.fc1(states)), self.activation_dropout, self.training)
+        return F.dropout(self.fc2(inner), self.dropout, self.training)
+
+
+class DecoderAttention(nn.Module):
+    """Self- or cross-attention of a decoder, with a cache.
+
+    Args:
+        d_model: size of the states.
+        heads: number of heads.
+        dropout: of the attention weights.
+        bias: whether the projections have biases.
+        layer_idx: number of the layer, for the cache.
+    """
+
+    def __init__(self, d_model: int, heads: int, dropout: float, bias: bool, layer_idx: int):
+        super().__init__()
+        if d_model % heads:
+            raise ValueError(f"d_model is {d_model}, not a multiple of the number of heads, {heads}")
+        self.heads, self.dropout, self.layer_idx = heads, dropout, layer_idx
+        self.k_proj = nn.Linear(d_model, d_model, bias=bias)
+        self.v_proj = nn.Linear(d_model, d_model, bias=bias)
+        self.q_proj = nn.Linear(d_model, d_model, bias=bias)
+        self.out_proj = nn.Linear(d_model, d_model, bias=bias)
+
+    def forward(
+        self,
+        states: Tensor,
+        mask: Tensor | None,
+        encoder_states: Tensor | None = None,
+        cache: EncoderDecoderCache | None = None,
+        with_weights: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attend from ``states`` ``(rows, length, d_model)`` to themselves or to the documents.
+
+        Args:
+            states: what asks.
+            mask: bool ``(rows | documents | 1, 1, length | 1, keys)``, ``True`` = may attend.
+            encoder_states: ``(documents, keys, d_model)`` for cross-attention; rows are a multiple of documents.
+            cache: where keys and values are kept.
+            with_weights: also return the weights ``(rows, heads, length, keys)``.
+
+        Returns:
+            ``(rows, length, d_model)`` and the weights or ``None``.
+        """
+        query = split_heads(self.q_proj(states), self.heads)
+        if encoder_states is None:
+            key, value = (
+                split_heads(self.k_proj(states), self.heads),
+                split_heads(self.v_proj(states), self.heads),
+            )
+            if cache is not None:
+                key, value = cache.self_attention_cache.update(key, value, self.layer_idx)
+            context, weights = attend_rows(query, key, value, mask, self._dropout(), with_weights)
+        else:
+            key, value = self._encoder_keys(encoder_states, cache)
+            context, weights = attend_documents(query, key, value, mask, self._dropout(), with_weights)
+        return self.out_proj(merge_heads(context)), weights
+
+    def _dropout(self) -> float:
+        return self.dropout if self.training else 0.0
+
+    def _encoder_keys(self, encoder_states: Tensor, cache: EncoderDecoderCache | None) -> tuple[Tensor, Tensor]:
+        if cache is not None and cache.is_updated.get(self.layer_idx):
+            layer = cache.cross_attention_cache.layers[self.layer_idx]
+            return layer.keys, layer.values
+        key = split_heads(self.k_proj(encoder_states), self.heads)
+        value = split_heads(self.v_proj(encoder_states), self.heads)
+        if cache is not None:
+            key, value = cache.cross_attention_cache.update(key, value, self.layer_idx)
+            cache.is_updated[self.layer_idx] = True
+        return key, value
+
+
+def attend_rows(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    dropout: float = 0.0,
+    with_weights: bool = False,
+    scale: float | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Full attention of ``(rows, heads, length, dim)`` to ``(rows, heads, keys, dim)``; mask bool or additive."""
+    if not with_weights:
+        return F.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scale), None
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    scores = (query @ key.transpose(-1, -2)) * scale
+    if mask is not None and mask.dtype == torch.bool:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    elif mask is not None:
+        scores = scores + mask
+    weights = F.dropout(scores.softmax(-1), dropout, training=dropout > 0)
+    return weights @ value, weights
+
+
+def attend_documents(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    dropout: float = 0.0,
+    with_weights: bool = False,
+    scale: float | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Cross-attention of ``(rows, heads, length, dim)`` to ``(documents, heads, keys, dim)``.
+
+    The ``beams = rows / documents`` rows of a document become ``beams · length`` queries of one fused call, so its
+    keys and values are read once, not once a beam.
+
+    Returns:
+        ``(rows, heads, length, dim)`` and the weights ``(rows, heads, length, keys)`` or ``None``.
+    """
+    rows, heads, length, dim = query.shape
+    documents = key.shape[0]
+    beams = beams_per_document(rows, documents)
+    if mask is not None and mask.shape[0] == rows and beams > 1:
+        mask = mask.view(documents, beams, *mask.shape[1:])[:, 0]
+    # (documents, heads, beams * length, dim)
+    grouped = query.view(documents, beams, heads, length, dim).transpose(1, 2).reshape(documents, heads, -1, dim)
+    context, weights = attend_rows(grouped, key, value, mask, dropout, with_weights, scale)
+    context = context.reshape(documents, heads, beams, length, dim).transpose(1, 2).reshape(rows, heads, length, dim)
+    if weights is not None:
+        weights = weights.view(documents, heads, beams, length, -1).transpose(1, 2).flatten(0, 1)
+    return context, weights
+
+
+class DecoderLayer(FeedForward, GradientCheckpointingLayer):
+    """A decoder layer of BART's family: self-attention, cross-attention, feed-forward.
+
+    Args:
+        config: gives ``d_model``, ``decoder_attention_heads``, ``decoder_ffn_dim``, dropouts and the activation.
+        layer_idx: number of the layer.
+        pre_norm: normalize before each block (Pegasus) rather than after it (BART, LED).
+        bias: whether attention projections have biases.
+        ffn_bias: whether the feed-forward projections have biases.
+    """
+
+    def __init__(self, config, layer_idx: int, *, pre_norm: bool, bias: bool = True, ffn_bias: bool = True):
+        super().__init__()
+        d_model, heads = config.d_model, config.decoder_attention_heads
+        self.pre_norm, self.dropout, self.activation_dropout = (
+            pre_norm,
+            config.dropout,
+            config.activation_dropout,
+        )
+        self.activation_fn = ACT2FN[config.activation_function]
+        self.self_attn = DecoderAttention(d_model, heads, config.attention_dropout, bias, layer_idx)
+        self.self_attn_layer_norm = nn.LayerNorm(d_model)
+        self.encoder_attn = DecoderAttention(d_model, heads, config.attention_dropout, bias, layer_idx)
+        self.encoder_attn_layer_norm = nn.LayerNorm(d_model)
+        self.fc1 = nn.Linear(d_model, config.decoder_ffn_dim, bias=ffn_bias)
+        self.fc2 = nn.Linear(config.decoder_ffn_dim, d_model, bias=ffn_bias)
+        self.final_layer_norm = nn.LayerNorm(d_model)
+
+    def _block(self, states: Tensor, norm: nn.LayerNorm, function: Callable[[Tensor], Tensor]) -> Tensor:
+        if self.pre_norm:
+            return states + function(norm(states))
+        return norm(states + function(states))
+
+    def forward(self, states, mask, encoder_states, encoder_mask, cache=None, with_weights=False):
+        """Return new states ``(rows, length, d_model)`` and the weights of self- and cross-attention or ``None``."""
+        kept = {}
+
+        def attention(module, mask, encoder_states=None):
+            def apply(x):
+                out, kept[module] = module(x, mask, encoder_states, cache, with_weights)
+                return F.dropout(out, self.dropout, self.training)
+
+            return apply
+
+        states = self._block(states, self.self_attn_layer_norm, attention(self.self_attn, mask))
+        if encoder_states is not None:
+            cross = attention(self.encoder_attn, encoder_mask, encoder_states)
+            states = self._block(states, self.encoder_attn_layer_norm, cross)
+        states = self._block(states, self.final_layer_norm, self.feed_forward)
+        return states, kept.get(self.self_attn), kept.get(self.encoder_attn)
+
+
+def decoder_mask(attention_mask: Tensor | None, length: int, past: int | Tensor, keys: int, device) -> Tensor | None:
+    """Bool mask of a decoder from what the caller gave: nothing, ``(rows, past + length)``, or a finished 4-d mask.
+
+    ``generate`` hands a finished mask ``(rows, 1, length, keys)`` with static caches: bool, or additive (0 = keep).
+    """
+    if attention_mask is not None and attention_mask.dim() == 4:
+        return attention_mask if attention_mask.dtype == torch.bool else attention_mask == 0
+    return causal_mask(length, past, keys, to_padding(attention_mask), device)
+
+
+def causal_mask(length: int, past: int | Tensor, keys: int, padding: Tensor | None, device) -> Tensor | None:
+    """Bool mask ``(rows | 1, 1, length, keys)`` of a decoder; ``None`` where everything may be seen.
+
+    Args:
+        length: number of new tokens.
+        past: tokens in the cache before them; a tensor for static caches.
+        keys: keys that the cache returns; more than ``past + length`` for static caches.
+        padding: ``(rows, past + length)`` bool, ``True`` for real decoder tokens, or ``None``.
+        device: where the mask lives.
+    """
+    if padding is None and length == 1 and isinstance(past, int) and keys == past + 1:
+        return None
+    query = torch.arange(length, device=device)[:, None] + past
+    mask = (torch.arange(keys, device=device)[None, :] <= query)[None, None]
+    if padding is None:
+        return mask
+    padding = F.pad(padding, (0, max(0, keys - padding.shape[1])))[:, :keys]  # slots after the last token are unseen
+    itself = torch.arange(keys, device=device)[None, :] == query  # so that no row is empty
+    return mask & (padding[:, None, None, :] | itself)
+
+
+def run_decoder(
+    decoder,
+    states: Tensor,
+    *,
+    attention_mask: Tensor | None,
+    encoder_states: Tensor | None,
+    encoder_padding: Tensor | None,
+    cache: EncoderDecoderCache | None,
+    final_norm: nn.Module | None = None,
+    output_attentions: bool = False,
+    output_hidden_states: bool = False,
+) -> BaseModelOutputWithPastAndCrossAttentions:
+    """Run the layers of a decoder over embedded tokens.
+
+    Args:
+        decoder: a module with ``layers`` of :class:`DecoderLayer` and ``layerdrop``.
+        states: ``(rows, length, d_model)``.
+        attention_mask: ``(rows, past + length)`` of any dtype, a finished 4-d mask, or ``None``.
+        encoder_states: ``(documents, keys, d_model)``.
+        encoder_padding: ``(documents | rows, keys)`` bool or ``None``.
+        cache: keys and values of earlier tokens, or ``None``.
+        final_norm: applied to the last states.
+        output_attentions: also return attention weights.
+        output_hidden_states: also return the states before every layer and at the end.
+    """
+    past = cache.get_seq_length() if cache is not None else 0
+    length = states.shape[1]
+    keys = cache.get_mask_sizes(length, 0)[0] if cache is not None else length
+    mask = decoder_mask(attention_mask, length, past, keys, states.device)
+    encoder_mask = None if encoder_padding is None else encoder_padding[:, None, None, :]
+    hidden, own, cross = [], [], []
+    for layer in decoder.layers:
+        if output_hidden_states:
+            hidden.append(states)
+        if decoder.training and decoder.layerdrop and torch.rand(()) < decoder.layerdrop:
+            continue
+        states, own_weights, cross_weights = layer(
+            states, mask, encoder_states, encoder_mask, cache=cache, with_weights=output_attentions
+        )
+        own.append(own_weights)
+        cross.append(cross_weights)
+    if final_norm is not None:
+        states = final_norm(states)
+    if output_hidden_states:
+        hidden.append(states)
+    return BaseModelOutputWithPastAndCrossAttentions(
+        last_hidden_state=states,
+        past_key_values=cache,
+        hidden_states=tuple(hidden) if output_hidden_states else None,
+        attentions=tuple(own) if output_attentions else None,
+        cross_attentions=tuple(cross) if output_attentions and encoder_states is not None else None,
+    )
+
+
+def new_cache(use_cache: bool, cache: EncoderDecoderCache | None, config) -> EncoderDecoderCache | None:
+    """Return the given cache, a new shared one, or ``None`` if nothing shall be kept."""
+    if cache is not None:
+        return cache
+    if not use_cache:
+        return None
+    from transformers.cache_utils import DynamicCache
+
+    return SharedCache(DynamicCache(config=config.get_text_config(decoder=True)))

@@ -1,0 +1,412 @@
+"""LED: an encoder of sliding windows and global tokens, and BART's decoder.
+
+Same classes, parameter names and config as transformers, so its checkpoints load as they are. What differs: the
+input is never padded to a window, the encoder's memory is linear in its length, static caches are right, and the
+beams of a document share its keys and values. The heads are in :mod:`.led`.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import LEDConfig, PreTrainedModel
+from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+from transformers.models.led.modeling_led import LEDEncoderBaseModelOutput, LEDSeq2SeqModelOutput
+
+from ..attention.global_rows import overwrite_global_rows
+from ..attention.sliding_window import local_rows, sliding_window_attention
+from ..attention.weights import global_token_weights, sliding_window_weights
+from .layers import (
+    DecoderLayer,
+    FeedForward,
+    by_chunks,
+    clamp_half,
+    merge_heads,
+    new_cache,
+    run_decoder,
+    shift_tokens_right,
+    split_heads,
+    to_padding,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class LongformerSelfAttention(nn.Module):
+    """Projections and attention of one encoder layer; local and global tokens have projections of their own."""
+
+    def __init__(self, config: LEDConfig, layer_idx: int):
+        super().__init__()
+        d_model, self.heads = config.d_model, config.encoder_attention_heads
+        if d_model % self.heads:
+            raise ValueError(f"config.d_model is {d_model}, not a multiple of encoder_attention_heads, {self.heads}")
+        self.window = one_sided_windows(config)[layer_idx]
+        self.dropout = config.attention_dropout
+        self.query = nn.Linear(d_model, d_model)
+        self.key = nn.Linear(d_model, d_model)
+        self.value = nn.Linear(d_model, d_model)
+        self.query_global = nn.Linear(d_model, d_model)
+        self.key_global = nn.Linear(d_model, d_model)
+        self.value_global = nn.Linear(d_model, d_model)
+
+    def forward(self, states: Tensor, padding: Tensor | None, is_global: Tensor | None) -> Tensor:
+        """Attend from every token of ``(batch, length, d_model)``; same shape back, before the output projection."""
+        scale = (states.shape[-1] // self.heads) ** -0.5
+        dropout = self.dropout if self.training else 0.0
+        query, key, value = (split_heads(p(states), self.heads) for p in (self.query, self.key, self.value))
+        if is_global is None:
+            return merge_heads(
+                sliding_window_attention(
+                    query, key, value, window=self.window, padding=padding, scale=scale, dropout=dropout
+                )
+            )
+        context = local_rows(query, key, value, self.window, is_global, padding, scale, dropout)
+        del query, key, value
+        return merge_heads(self._global_rows(context, states, padding, is_global, scale, dropout))
+
+    def _global_rows(self, context, states, padding, is_global, scale, dropout):
+        modules = (self.query_global, self.key_global, self.value_global)
+        if all(type(m) is nn.Linear for m in modules):
+            weights = [w for m in modules for w in (m.weight, m.bias)]
+            return overwrite_global_rows(context, states, *weights, is_global, padding, scale, dropout)
+        # Quantized or adapted projections have no plain weight to absorb: apply them as they are.
+        query, key, value = (split_heads(m(states), self.heads) for m in modules)
+        everything = sliding_window_attention(
+            query, key, value, window=0, is_global=is_global, padding=padding, scale=scale, dropout=dropout
+        )
+        return torch.where(is_global[:, None, :, None], everything, context)
+
+    def weights(self, states: Tensor, padding: Tensor | None, is_global: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return attention weights for looking at.
+
+        ``(batch, heads, length, globals + 2 * window + 1)`` and, where tokens are global,
+        ``(batch, heads, length, globals)``.
+        """
+        query, key = split_heads(self.query(states), self.heads), split_heads(self.key(states), self.heads)
+        local = sliding_window_weights(query, key, window=self.window, is_global=is_global, padding=padding)
+        if is_global is None or not is_global.any():
+            return local, None
+        query, key = (split_heads(p(states), self.heads) for p in (self.query_global, self.key_global))
+        return local, global_token_weights(query, key, is_global, padding=padding)
+
+
+class LEDEncoderAttention(nn.Module):
+    """Attention and its output projection, under transformers' parameter names."""
+
+    def __init__(self, config: LEDConfig, layer_idx: int):
+        super().__init__()
+        self.longformer_self_attn = LongformerSelfAttention(config, layer_idx)
+        self.output = nn.Linear(config.d_model, config.d_model)
+
+
+class LEDEncoderLayer(FeedForward, GradientCheckpointingLayer):
+    """Attention and feed-forward block, each followed by a residual sum and a normalization."""
+
+    def __init__(self, config: LEDConfig, layer_idx: int):
+        super().__init__()
+        self.self_attn = LEDEncoderAttention(config, layer_idx)
+        self.self_attn_layer_norm = nn.LayerNorm(config.d_model)
+        self.dropout, self.activation_dropout = config.dropout, config.activation_dropout
+        self.activation_fn = ACT2FN[config.activation_function]
+        self.fc1 = nn.Linear(config.d_model, config.encoder_ffn_dim)
+        self.fc2 = nn.Linear(config.encoder_ffn_dim, config.d_model)
+        self.final_layer_norm = nn.LayerNorm(config.d_model)
+
+    def forward(
+        self, states: Tensor, padding: Tensor | None, is_global: Tensor | None, in_place: bool = False
+    ) -> Tensor:
+        """Transform ``(batch, length, d_model)``; ``in_place`` lets the result overwrite ``states``."""
+        context = self.self_attn.longformer_self_attn(states, padding, is_global)
+        return by_chunks(self._after_attention, states, context, out=states if in_place else None)
+
+    def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
+        attended = F.dropout(self.self_attn.output(context), self.dropout, self.training)
+        states = self.self_attn_layer_norm(states + attended)
+        return clamp_half(self.final_layer_norm(states + self.feed_forward(states)))
+
+
+def one_sided_windows(config: LEDConfig) -> list[int]:
+    """Return each layer's radius in tokens; the config counts both sides.
+
+    Raises:
+        ValueError: if a window is odd or not positive, or there is not one for every layer.
+    """
+    windows = config.attention_window
+    windows = [windows] * config.encoder_layers if isinstance(windows, int) else list(windows)
+    if len(windows) != config.encoder_layers:
+        raise ValueError(
+            f"config.attention_window has {len(windows)} entries, expected one for each of "
+            f"{config.encoder_layers} encoder layers"
+        )
+    for window in windows:
+        if window <= 0 or window % 2:
+            raise ValueError(f"config.attention_window has {window}, expected an even number > 0: it counts both sides")
+    return [window // 2 for window in windows]
+
+
+class LEDPreTrainedModel(PreTrainedModel):
+    """What all LED classes share."""
+
+    config_class = LEDConfig
+    config: LEDConfig
+    base_model_prefix = "led"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["LEDEncoderLayer", "DecoderLayer"]  # noqa: RUF012 - read by transformers
+
+
+class LEDEncoder(LEDPreTrainedModel):
+    """Embeddings and encoder layers."""
+
+    def __init__(self, config: LEDConfig):
+        super().__init__(config)
+        self.dropout, self.layerdrop = config.dropout, config.encoder_layerdrop
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model, config.pad_token_id)
+        self.embed_positions = nn.Embedding(config.max_encoder_position_embeddings, config.d_model)
+        self.layers = nn.ModuleList([LEDEncoderLayer(config, i) for i in range(config.encoder_layers)])
+        self.layernorm_embedding = nn.LayerNorm(config.d_model)
+        self.gradient_checkpointing = False
+        self._advised = False
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        global_attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> LEDEncoderBaseModelOutput | tuple:
+        """Encode documents.
+
+        Args:
+            input_ids: ``(batch, length)`` int64; or ``inputs_embeds``.
+            attention_mask: ``(batch, length)`` of any dtype, > 0 for real tokens; ``None`` = all real.
+            global_attention_mask: ``(batch, length)``, > 0 for global tokens.
+            inputs_embeds: ``(batch, length, d_model)``, without positions.
+            output_attentions: also return weights, see :mod:`longsum_lib.attention.weights`.
+            output_hidden_states: also return the states before every layer and at the end.
+            return_dict: ``False`` gives a tuple.
+            kwargs: ignored; ``generate`` passes what other encoders need.
+
+        Returns:
+            ``last_hidden_state`` ``(batch, length, d_model)`` and what was asked for.
+
+        Raises:
+            ValueError: if both or neither of ids and embeddings are given, or the input is longer than the positions.
+
+        Cost:
+            time ``O(length · (d_model² + d_model · window))``; extra memory about six times the states.
+        """
+        output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        states = self._embed(input_ids, inputs_embeds)
+        padding, is_global = self._masks(attention_mask, global_attention_mask)
+        hidden, local, global_ = [], [], []
+        in_place = not (output_hidden_states or torch.is_grad_enabled())
+        for layer in self.layers:
+            if output_hidden_states:
+                hidden.append(states)
+            if self.training and self.layerdrop and torch.rand(()) < self.layerdrop:
+                continue
+            if output_attentions:
+                weights = layer.self_attn.longformer_self_attn.weights(states, padding, is_global)
+                local.append(weights[0])
+                global_.append(weights[1])
+            states = layer(states, padding, is_global, in_place)
+        if output_hidden_states:
+            hidden.append(states)
+        output = LEDEncoderBaseModelOutput(
+            last_hidden_state=states,
+            hidden_states=tuple(hidden) if output_hidden_states else None,
+            attentions=tuple(local) if output_attentions else None,
+            global_attentions=tuple(global_) if output_attentions and global_ and global_[0] is not None else None,
+        )
+        return output if return_dict else output.to_tuple()
+
+    def _embed(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
+        embeds = embed_tokens(self, input_ids, inputs_embeds)
+        length, most = embeds.shape[1], self.embed_positions.num_embeddings
+        if length > most:
+            raise ValueError(
+                f"the input has {length} tokens, the model takes {most} (config.max_encoder_position_embeddings); "
+                "truncate or split it"
+            )
+        states = self.layernorm_embedding(embeds + self.embed_positions.weight[:length])
+        return F.dropout(states, self.dropout, self.training)
+
+    def _masks(self, attention_mask: Tensor | None, global_attention_mask: Tensor | None):
+        padding = to_padding(attention_mask)
+        is_global = None if global_attention_mask is None else global_attention_mask > 0
+        if is_global is None and attention_mask is not None and not torch.compiler.is_compiling():
+            twos = attention_mask > 1  # transformers' merged mask: 0 padding, 1 local, 2 global
+            is_global = twos if attention_mask.dtype != torch.bool and bool(twos.any()) else None
+        if is_global is None and not self._advised and not torch.compiler.is_compiling():
+            self._advised = True
+            logger.warning(
+                "LED runs without a global token because no global_attention_mask was given. For summarization make "
+                "the first token global: global_attention_mask = torch.zeros_like(input_ids); "
+                "global_attention_mask[:, 0] = 1 (Beltagy et al. 2020, section 7)"
+            )
+        return padding, is_global
+
+
+class LEDDecoder(LEDPreTrainedModel):
+    """Embeddings and decoder layers."""
+
+    def __init__(self, config: LEDConfig):
+        super().__init__(config)
+        self.dropout, self.layerdrop = config.dropout, config.decoder_layerdrop
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model, config.pad_token_id)
+        self.embed_positions = nn.Embedding(config.max_decoder_position_embeddings, config.d_model)
+        self.layers = nn.ModuleList([DecoderLayer(config, i, pre_norm=False) for i in range(config.decoder_layers)])
+        self.layernorm_embedding = nn.LayerNorm(config.d_model)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        past_key_values=None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> BaseModelOutputWithPastAndCrossAttentions | tuple:
+        """Decode ``(rows, length)`` tokens against ``(documents, keys, d_model)`` encoder states.
+
+        Rows are a multiple of documents, the beams of one document side by side.
+        """
+        output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        use_cache = self.config.use_cache if use_cache is None else use_cache
+        embeds = embed_tokens(self, input_ids, inputs_embeds)
+        cache = new_cache(
+            use_cache and not (self.gradient_checkpointing and self.training), past_key_values, self.config
+        )
+        past = cache.get_seq_length() if cache is not None else 0
+        length, most = embeds.shape[1], self.embed_positions.num_embeddings
+        if isinstance(past, int) and past + length > most:
+            raise ValueError(
+                f"the decoder is at token {past + length}, the model takes {most} "
+                "(config.max_decoder_position_embeddings); generate fewer tokens"
+            )
+        positions = self.embed_positions(torch.arange(length, device=embeds.device) + past)
+        states = F.dropout(self.layernorm_embedding(embeds + positions), self.dropout, self.training)
+        output = run_decoder(
+            self,
+            states,
+            attention_mask=attention_mask,
+            encoder_states=encoder_hidden_states,
+            encoder_padding=to_padding(encoder_attention_mask),
+            cache=cache,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+        )
+        return output if return_dict in (None, True) else output.to_tuple()
+
+
+def embed_tokens(module: nn.Module, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
+    """Return the embeddings that were given, or look the ids up; exactly one of them must be given."""
+    if (input_ids is None) == (inputs_embeds is None):
+        given = "both" if input_ids is not None else "neither"
+        raise ValueError(f"{type(module).__name__} got {given} of input_ids and inputs_embeds; give exactly one")
+    return module.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+
+
+class LEDModel(LEDPreTrainedModel):
+    """Encoder and decoder without a head."""
+
+    _tied_weights_keys = {  # noqa: RUF012 - read by transformers
+        "encoder.embed_tokens.weight": "shared.weight",
+        "decoder.embed_tokens.weight": "shared.weight",
+    }
+
+    def __init__(self, config: LEDConfig):
+        super().__init__(config)
+        self.shared = nn.Embedding(config.vocab_size, config.d_model, config.pad_token_id)
+        self.encoder = LEDEncoder(config)
+        self.decoder = LEDDecoder(config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the embedding that encoder, decoder and head share."""
+        return self.shared
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the shared embedding everywhere."""
+        self.shared = self.encoder.embed_tokens = self.decoder.embed_tokens = value
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs=None,
+        global_attention_mask: Tensor | None = None,
+        past_key_values=None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> LEDSeq2SeqModelOutput | tuple:
+        """Encode documents and decode against them; arguments as in transformers' ``LEDModel``."""
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        if decoder_input_ids is None and decoder_inputs_embeds is None:
+            if input_ids is None:
+                raise ValueError(
+                    "LEDModel got no decoder_input_ids and no input_ids to make them from; give decoder_input_ids"
+                )
+            decoder_input_ids = shift_tokens_right(
+                input_ids, self.config.pad_token_id, self.config.decoder_start_token_id
+            )
+        asked = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
+        if encoder_outputs is None:
+            encoder_outputs = self.encoder(
+                input_ids, attention_mask, global_attention_mask, inputs_embeds, return_dict=True, **asked
+            )
+        elif not isinstance(encoder_outputs, dict):
+            names = ("last_hidden_state", "hidden_states", "attentions", "global_attentions")
+            encoder_outputs = LEDEncoderBaseModelOutput(**dict(zip(names, encoder_outputs, strict=False)))
+        decoded = self.decoder(
+            decoder_input_ids,
+            decoder_attention_mask,
+            encoder_outputs["last_hidden_state"],
+            attention_mask,
+            past_key_values,
+            decoder_inputs_embeds,
+            use_cache,
+            return_dict=True,
+            **asked,
+        )
+        output = LEDSeq2SeqModelOutput(
+            last_hidden_state=decoded.last_hidden_state,
+            past_key_values=decoded.past_key_values,
+            decoder_hidden_states=decoded.hidden_states,
+            decoder_attentions=decoded.attentions,
+            cross_attentions=decoded.cross_attentions,
+            encoder_last_hidden_state=encoder_outputs["last_hidden_state"],
+            encoder_hidden_states=encoder_outputs.get("hidden_states"),
+            encoder_attentions=encoder_outputs.get("attentions"),
+            encoder_global_attentions=encoder_outputs.get("global_attentions"),
+        )
+        return output if return_dict else output.to_tuple()
