@@ -120,7 +120,7 @@ def train_tokenizer(folder: str | Path, *, documents: int = 1200, vocabulary: in
 
 
 def _merges(ids: dict[str, int]) -> list[tuple[str, str]]:
-    """The merges behind SentencePiece's pieces: every split into two pieces, in the order in which they were learned."""
+    """The merges behind SentencePiece's pieces: every split in two, in the order of learning."""
     found = []
     for piece, index in ids.items():
         for cut in range(1, len(piece)):
