@@ -5,7 +5,7 @@ PYTHON ?=
 VENV ?= .venv
 # Test processes at a time.
 JOBS ?= 2
-DOC ?= longsum_lib/data/documents/harbour.txt
+DOC ?= longsum_lib/data/documents/prasamdor-survey.txt
 MODEL ?= led-tiny
 # More options for the command, as in: make summarize ARGS="--num-beams 4"
 ARGS ?=
