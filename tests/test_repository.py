@@ -68,9 +68,7 @@ def test_one_version_everywhere():
     assert PROJECT["project"]["dynamic"] == ["version"]
     assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "longsum_lib.__version__"}
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
-    newest = re.search(
-        r"^## (\d+\.\d+\.\d+) \((\d{4}-\d\d-\d\d)\)$", (ROOT / "CHANGELOG.md").read_text(), re.M
-    )
+    newest = re.search(r"^## (\d+\.\d+\.\d+) \((\d{4}-\d\d-\d\d)\)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert newest is not None, "CHANGELOG.md has no heading like '## 1.2.3 (2026-01-31)'"
     assert newest[1] == version
     assert str(yaml.safe_load((ROOT / "CITATION.cff").read_text())["date-released"]) == newest[2]
@@ -229,9 +227,7 @@ def test_wheel_holds_code_and_data(tmp_path):
 
 def test_bundled_model_and_documents_are_tracked():
     names = {
-        path.relative_to(ROOT / "longsum_lib").as_posix()
-        for path in tracked_files()
-        if "longsum_lib" in str(path)
+        path.relative_to(ROOT / "longsum_lib").as_posix() for path in tracked_files() if "longsum_lib" in str(path)
     }
     for name in ("config.json", "model.safetensors", "README.md"):
         assert f"checkpoints/led-tiny/{name}" in names
@@ -297,13 +293,10 @@ def check_command(command: str) -> None:
             known = words[1] == "-m" and (importlib.util.find_spec(words[2]) or (ROOT / words[2]).exists())
             assert known or (ROOT / target).is_file(), f"nothing to run for {shlex.join(words)!r}"
         else:
-            assert (
-                program in {"cat", "git", "ruff", "jupyter-book", "redirected-to"}
-                or (ROOT / program).exists()
-            )
+            assert program in {"cat", "git", "ruff", "jupyter-book", "redirected-to"} or (ROOT / program).exists()
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "book/how-to-run.md"])
 def test_documented_commands_exist(page):
     commands = shell_commands((ROOT / page).read_text())
     assert commands
