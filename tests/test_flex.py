@@ -1,0 +1,47 @@
+"""FlexAttention's block lists and rule, run unfused on the CPU, against the oracle."""
+
+import pytest
+import torch
+from agreement import random_mask
+
+from longsum_lib.attention import patterns, sliding_window_attention
+from longsum_lib.attention.flex import BLOCK, block_mask
+
+
+@pytest.mark.parametrize("length", [1, 100, 300, 513])
+@pytest.mark.parametrize("mask", ["none", "right", "scattered"])
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_agrees_with_the_oracle(length, mask):
+    query, key, value = torch.randn(3, 2, 2, length, 16)
+    padding = random_mask(mask, 2, length)
+    is_global = torch.zeros(2, length, dtype=torch.bool)
+    is_global[0, 0] = True
+    is_global[1, length // 2 :: 40] = True
+    options = {"window": 40, "padding": padding, "is_global": is_global}
+    with torch.no_grad():
+        expected = sliding_window_attention(query, key, value, backend="reference", **options)
+        out = sliding_window_attention(query, key, value, backend="flex", **options)
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("window", [0, 1, 127, 128, 129, 300])
+def test_the_listed_blocks_are_those_that_hold_a_visible_pair(window):
+    length = 700
+    is_global = torch.zeros(1, length, dtype=torch.bool)
+    is_global[0, [0, 650]] = True
+    blocks = -(-length // BLOCK)
+    mask = block_mask(torch.zeros(1, 1, length, 16), window, is_global, None)
+    listed = torch.zeros(blocks, blocks, dtype=torch.bool)
+    for row in range(blocks):
+        listed[row, mask.kv_indices[0, 0, row, : mask.kv_num_blocks[0, 0, row]].long()] = True
+    sees = patterns.window(length, window) | is_global  # global rows are overwritten later
+    sees = torch.nn.functional.pad(sees, (0, blocks * BLOCK - length, 0, blocks * BLOCK - length))
+    assert torch.equal(listed, sees.view(blocks, BLOCK, blocks, BLOCK).any(3).any(1))
+
+
+def test_what_it_cannot_do_is_refused():
+    x = torch.randn(1, 1, 8, 16, requires_grad=True)
+    with pytest.raises(ValueError, match="no backward pass on the CPU"):
+        sliding_window_attention(x, x, x, window=2, backend="flex")
+    with pytest.raises(ValueError, match="no dropout"):
+        sliding_window_attention(x, x, x, window=2, dropout=0.1, backend="flex")
