@@ -16,153 +16,17 @@ The merged output and the merged log-sum-exp are all that the backward pass of e
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from .bias import add_bias_gradient, piece_bias
 from .kernels import Kernel, choose_kernel
+from .key_sets import ROWS_PER_CALL, KeySet, Piece, Span, key_blocks, pieces, query_blocks, real_spans, strided_blocks
 
-# Rows of queries handled by one kernel call. 4,096 rows of 12 heads of 64 are 12 MiB: small enough that the
-# allocator reuses the pages of the call before, large enough that the call itself costs nothing.
-ROWS_PER_CALL = 4096
-
-
-@dataclass(frozen=True)
-class KeySet:
-    """Keys that blocks of queries see: block ``i`` sees keys ``start + i * step`` to ``start + i * step + size``.
-
-    Block ``i`` holds the queries ``i * block_size - offset`` to ``(i + 1) * block_size - offset``. Keys and queries
-    outside the sequence do not exist: windows and blocks are cut there.
-
-    Attributes:
-        key: ``(batch, heads, keys, head_dim)``.
-        value: ``(batch, heads, keys, head_dim)``.
-        block_size: queries in a block.
-        size: keys in a block's window; ``None`` = all keys.
-        start: first key of block 0, may be negative.
-        step: keys from one block's window to the next; 0 = every block sees the same keys.
-        offset: how far block 0 begins before query 0.
-        bias: additive scores, broadcastable to ``(batch, heads, blocks, block_size, size)``, 5-dimensional;
-            ``-inf`` forbids a pair. It may be learned: it gets its gradient.
-        attend: ``(batch, keys)`` bool, ``True`` where a key may be seen.
-    """
-
-    key: Tensor
-    value: Tensor
-    block_size: int
-    size: int | None = None
-    start: int = 0
-    step: int = 0
-    offset: int = 0
-    bias: Tensor | None = None
-    attend: Tensor | None = None
-
-    @property
-    def width(self) -> int:
-        """Keys in a whole window."""
-        return self.key.shape[2] if self.size is None else self.size
-
-
-@dataclass(frozen=True)
-class Span:
-    """The real positions of one sequence: all lie in ``[first, end)``; ``holes`` if some in between are not real."""
-
-    first: int
-    end: int
-    holes: bool
-
-
-def real_spans(attend: Tensor | None, batch: int, length: int) -> list[Span]:
-    """Return the span of real positions of each sequence of a batch; ``None`` means that all are real."""
-    if attend is None:
-        return [Span(0, length, False)] * batch
-    if length == 0:
-        return [Span(0, 0, False)] * batch
-    counts = attend.sum(1)
-    first = attend.to(torch.uint8).argmax(1)
-    end = length - attend.flip(1).to(torch.uint8).argmax(1)
-    rows = torch.stack([first, end, counts]).tolist()  # one host synchronization for the whole batch
-    return [Span(f, e, n < e - f) if n else Span(0, 0, False) for f, e, n in zip(*rows, strict=True)]
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A run of ``count`` blocks that one kernel call handles; ``rows`` queries and ``keys`` keys in each."""
-
-    block: int
-    count: int
-    row: int  # first query of the first block
-    rows: int
-    row_in_block: int
-    key: int  # first key of the first block
-    keys: int
-    key_in_window: int
-
-
-def pieces(keys: KeySet, queries: Span, visible: Span) -> Iterator[Piece]:
-    """Cut the blocks that hold real queries into runs of equal shape; blocks at an edge become pieces of their own.
-
-    Args:
-        keys: the key set.
-        queries: span of the real queries.
-        visible: span of the keys that may be seen.
-    """
-    size, step = keys.block_size, keys.step
-    block = (queries.first + keys.offset) // size
-    last = -(-(queries.end + keys.offset) // size)
-    limit = max(1, ROWS_PER_CALL // size)
-    while block < last:
-        row, start = block * size - keys.offset, keys.start + block * step
-        clean = row >= queries.first and start >= visible.first
-        if clean:  # blocks whose queries and keys are all real
-            by_rows = (queries.end - row) // size
-            by_keys = (visible.end - start - keys.width) // step + 1 if step else last - block
-            fits = visible.end - start >= keys.width
-            count = min(by_rows, by_keys, last - block, limit) if fits else 0
-            if count > 0:
-                yield Piece(block, count, row, size, 0, start, keys.width, 0)
-                block += count
-                continue
-        first_row, end_row = max(row, queries.first), min(row + size, queries.end)
-        first_key, end_key = max(start, visible.first), min(start + keys.width, visible.end)
-        if first_row < end_row and first_key < end_key:
-            yield Piece(
-                block,
-                1,
-                first_row,
-                end_row - first_row,
-                first_row - row,
-                first_key,
-                end_key - first_key,
-                first_key - start,
-            )
-        block += 1
-
-
-def strided_blocks(tensor: Tensor, first: int, count: int, step: int, size: int) -> Tensor:
-    """View rows of ``(heads, length, dim)`` as ``(count, heads, size, dim)`` blocks, ``step`` rows apart, no copy."""
-    heads, rows, dim = tensor.stride()
-    shape = (count, tensor.shape[0], size, tensor.shape[2])
-    return tensor.as_strided(shape, (step * rows, heads, rows, dim), tensor.storage_offset() + first * rows)
-
-
-def _piece_mask(keys: KeySet, batch: int, piece: Piece, holes: bool) -> Tensor | None:
-    """Additive mask of a piece, broadcastable to ``(count, heads, rows, keys)``, or ``None`` if nothing is masked."""
-    mask = None
-    if keys.bias is not None:
-        bias = keys.bias[batch if keys.bias.shape[0] > 1 else 0]  # (h|1, blocks|1, block|1, size)
-        if bias.shape[1] > 1:
-            bias = bias[:, piece.block : piece.block + piece.count]
-        if bias.shape[2] > 1:
-            bias = bias[:, :, piece.row_in_block : piece.row_in_block + piece.rows]
-        mask = bias[..., piece.key_in_window : piece.key_in_window + piece.keys].transpose(0, 1)
-    if holes:
-        row = keys.attend[batch].view(1, -1, 1)
-        visible = strided_blocks(row, piece.key, piece.count, keys.step, piece.keys).squeeze(-1).unsqueeze(2)
-        hidden = torch.zeros(visible.shape, device=visible.device).masked_fill_(~visible, -torch.inf)
-        mask = hidden if mask is None else mask + hidden
-    return mask
+# A kernel that stores scores is given so many of them at a time: 16 MiB stay near the processor's cache.
+SCORES_PER_CALL = 2**22
+SCORES_PER_CALL_ON_GPU = 2**26
 
 
 class _Plan:
@@ -171,22 +35,36 @@ class _Plan:
     def __init__(self, query: Tensor, sets: Sequence[KeySet], attend: Tensor | None):
         batch, _, length, _ = query.shape
         self.sets = sets
+        self.heads, self.on_cpu = query.shape[1], query.device.type == "cpu"
         self.queries = real_spans(attend, batch, length)
         self.visible = [real_spans(s.attend, batch, s.key.shape[2]) for s in sets]
 
-    def calls(self, batch: int) -> Iterator[tuple[int, Piece, bool]]:
+    def calls(self, batch: int, makes_scores: Sequence[bool]) -> Iterator[tuple[int, Piece, bool]]:
+        """Yield the set's index, the piece, and whether some keys in between may not be seen.
+
+        Args:
+            batch: index of the sequence.
+            makes_scores: for each set, whether its kernel stores the scores: then fewer rows make a call.
+        """
         for index, keys in enumerate(self.sets):
-            visible = self.visible[index][batch]
-            for piece in pieces(keys, self.queries[batch], visible):
+            visible, queries = self.visible[index][batch], self.queries[batch]
+            if keys.asking is not None:
+                first, end = keys.asking[batch]
+                queries = Span(max(first, queries.first), min(end, queries.end), queries.holes)
+            rows = ROWS_PER_CALL
+            if makes_scores[index] or (visible.holes and keys.bias is not None):
+                scores = SCORES_PER_CALL if self.on_cpu else SCORES_PER_CALL_ON_GPU
+                rows = min(rows, scores // (self.heads * max(1, keys.width)))
+            for piece in pieces(keys, queries, visible, rows):
                 yield index, piece, visible.holes
 
 
 def _views(query: Tensor, key: Tensor, value: Tensor, keys: KeySet, piece: Piece) -> tuple[Tensor, Tensor, Tensor]:
     """Views of one sequence's ``(heads, length, dim)`` tensors: ``(count, heads, rows | keys, dim)``."""
     return (
-        strided_blocks(query, piece.row, piece.count, keys.block_size, piece.rows),
-        strided_blocks(key, piece.key, piece.count, keys.step, piece.keys),
-        strided_blocks(value, piece.key, piece.count, keys.step, piece.keys),
+        query_blocks(query, keys, piece),
+        key_blocks(key, keys, piece),
+        key_blocks(value, keys, piece),
     )
 
 
@@ -207,15 +85,15 @@ def _forward(query: Tensor, plan: _Plan, kernel: Kernel, attend: Tensor | None) 
     out = query.new_zeros((batch, length, heads, dim)).transpose(1, 2)
     work = torch.promote_types(query.dtype, torch.float32)
     total = torch.full((batch, heads, length), -torch.inf, device=query.device, dtype=work)
+    makes_scores = [kernel.makes_scores] * len(plan.sets)
     for b in range(batch):
-        for number, (index, piece, holes) in enumerate(plan.calls(b)):
+        for number, (index, piece, holes) in enumerate(plan.calls(b, makes_scores)):
             keys = plan.sets[index]
             views = _views(query[b], keys.key[b], keys.value[b], keys, piece)
-            part, part_total = kernel.forward(*views, _piece_mask(keys, b, piece, holes), (b, number))
-            rows = strided_blocks(out[b], piece.row, piece.count, keys.block_size, piece.rows)
-            totals = strided_blocks(
-                total[b].unsqueeze(-1), piece.row, piece.count, keys.block_size, piece.rows
-            ).squeeze(-1)
+            may_be_empty = holes or (keys.bias is not None and keys.bias.dim() == 5)
+            part, part_total = kernel.forward(*views, piece_bias(keys, b, piece, holes), (b, number), may_be_empty)
+            rows = query_blocks(out[b], keys, piece)
+            totals = query_blocks(total[b].unsqueeze(-1), keys, piece).squeeze(-1)
             if index == 0:
                 rows.copy_(part)
                 totals.copy_(part_total)
@@ -238,24 +116,6 @@ def _add_windows(target: Tensor, part: Tensor, keys: KeySet, piece: Piece) -> No
         view.add_(part[:, :, first : first + size])
 
 
-def _add_bias_gradient(target: Tensor, part: Tensor, batch: int, piece: Piece) -> None:
-    """Add gradients of the scores ``(count, heads, rows, keys)`` to the bias's own (broadcast) shape."""
-    target = target[batch if target.shape[0] > 1 else 0]  # (h|1, blocks|1, block|1, size)
-    part = part.transpose(0, 1)  # (h, count, rows, keys)
-    window = [slice(None)] * 3 + [slice(piece.key_in_window, piece.key_in_window + piece.keys)]
-    if target.shape[0] == 1:
-        part = part.sum(0, keepdim=True)
-    if target.shape[1] == 1:
-        part = part.sum(1, keepdim=True)
-    else:
-        window[1] = slice(piece.block, piece.block + piece.count)
-    if target.shape[2] == 1:
-        part = part.sum(2, keepdim=True)
-    else:
-        window[2] = slice(piece.row_in_block, piece.row_in_block + piece.rows)
-    target[tuple(window)].add_(part)
-
-
 def _backward(
     grad: Tensor, query: Tensor, out: Tensor, total: Tensor, plan: _Plan, kernel: Kernel, learned: list[bool]
 ):
@@ -266,24 +126,24 @@ def _backward(
         torch.zeros_like(s.bias, dtype=work) if need else None for s, need in zip(plan.sets, learned, strict=True)
     ]
     total = total.masked_fill(total == -torch.inf, torch.inf)  # rows that see nothing: every probability is exp(-inf)
+    makes_scores = [kernel.makes_scores or need for need in learned]
     for b in range(query.shape[0]):
-        for number, (index, piece, holes) in enumerate(plan.calls(b)):
+        for number, (index, piece, holes) in enumerate(plan.calls(b, makes_scores)):
             keys = plan.sets[index]
             views = _views(query[b], keys.key[b], keys.value[b], keys, piece)
             grad_rows, out_rows, totals = (
-                strided_blocks(t, piece.row, piece.count, keys.block_size, piece.rows)
-                for t in (grad[b], out[b], total[b].unsqueeze(-1))
+                query_blocks(t, keys, piece) for t in (grad[b], out[b], total[b].unsqueeze(-1))
             )
-            mask = _piece_mask(keys, b, piece, holes)
+            mask = piece_bias(keys, b, piece, holes)
             needs_bias = grad_bias[index] is not None
             part_query, part_key, part_value, part_bias = kernel.backward(
                 grad_rows, *views, out_rows, totals.squeeze(-1), mask, (b, number), needs_bias
             )
-            strided_blocks(grad_query[b], piece.row, piece.count, keys.block_size, piece.rows).add_(part_query)
+            query_blocks(grad_query[b], keys, piece).add_(part_query)
             _add_windows(grad_sets[index][0][b], part_key, keys, piece)
             _add_windows(grad_sets[index][1][b], part_value, keys, piece)
             if needs_bias:
-                _add_bias_gradient(grad_bias[index], part_bias, b, piece)
+                add_bias_gradient(grad_bias[index], part_bias, b, piece)
     return grad_query, grad_sets, grad_bias
 
 
@@ -312,9 +172,12 @@ class _BlockAttention(torch.autograd.Function):
         return grad_query.to(query.dtype), None, None, None, *grads
 
 
+_GEOMETRY = ("block_size", "start", "step", "offset", "interleave", "asking")
+
+
 def _unpack(geometry, tensors) -> list[KeySet]:
     return [
-        KeySet(tensors[4 * i], tensors[4 * i + 1], *shape, bias=tensors[4 * i + 2], attend=tensors[4 * i + 3])
+        KeySet(tensors[4 * i], tensors[4 * i + 1], **shape, bias=tensors[4 * i + 2], attend=tensors[4 * i + 3])
         for i, shape in enumerate(geometry)
     ]
 
@@ -354,7 +217,7 @@ def block_attention(
     kernel = choose_kernel(query, scale, dropout)
     geometry, tensors = [], []
     for keys in key_sets:
-        geometry.append((keys.block_size, keys.width, keys.start, keys.step, keys.offset))
+        geometry.append({name: getattr(keys, name) for name in _GEOMETRY} | {"size": keys.width})
         attend_keys = None if keys.attend is None else keys.attend.contiguous()
         tensors += [keys.key, keys.value, keys.bias, attend_keys]
     return _BlockAttention.apply(query, attend, geometry, kernel, *tensors)
@@ -379,8 +242,21 @@ def _check(query: Tensor, key_sets: Sequence[KeySet], attend: Tensor | None) -> 
             raise ValueError(
                 f"block_size must be >= 1, size and step >= 0; got {keys.block_size}, {keys.width}, {keys.step}"
             )
-        if keys.bias is not None and (keys.bias.dim() != 5 or keys.bias.shape[-1] != keys.width):
+        if keys.interleave < 1 or (keys.interleave > 1 and (keys.step or keys.offset)):
             raise ValueError(
-                f"bias has shape {tuple(keys.bias.shape)}, expected 5 dimensions broadcastable to "
-                f"(batch, heads, blocks, block_size, size), with size = {keys.width}"
+                f"interleave is {keys.interleave} with step {keys.step} and offset {keys.offset}; "
+                "expected interleave >= 1, and step and offset 0 where it is more than 1"
             )
+        if keys.bias is not None:
+            _check_bias(keys)
+
+
+def _check_bias(keys: KeySet) -> None:
+    shape, width = tuple(keys.bias.shape), keys.width
+    if len(shape) == 3 and shape[-1] == keys.block_size + width - 1:
+        return
+    if len(shape) != 5 or shape[-1] != width:
+        raise ValueError(
+            f"bias has shape {shape}, expected 5 dimensions broadcastable to (batch, heads, blocks, block_size, size), "
+            f"with size = {width}, or 3 with block_size + size - 1 = {keys.block_size + width - 1} last"
+        )

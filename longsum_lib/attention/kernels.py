@@ -24,10 +24,22 @@ class Kernel(Protocol):
     additive and broadcastable to ``(count, heads, rows, keys)``, log-sum-exps ``(count, heads, rows)`` in fp32.
     """
 
+    makes_scores: bool
+    """Whether ``forward`` and ``backward`` store the scores of the whole call."""
+
     def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, call: tuple[int, int]
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        call: tuple[int, int],
+        may_be_empty: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """Return the partial output and its log-sum-exp, ``-inf`` in rows that see no key."""
+        """Return the partial output and its log-sum-exp, ``-inf`` in rows that see no key.
+
+        ``may_be_empty=False`` promises that the mask leaves a key to every row.
+        """
 
     def backward(
         self,
@@ -47,14 +59,16 @@ class Kernel(Protocol):
 class FusedCPU:
     """PyTorch's fused CPU kernel; it accepts overlapping views and broadcast masks without copying them."""
 
+    makes_scores = False
+
     def __init__(self, scale: float):
         self.scale = scale
         self.eager = Eager(scale)
 
-    def forward(self, query, key, value, mask, call):
+    def forward(self, query, key, value, mask, call, may_be_empty=True):
         """See :class:`Kernel`."""
         out, total = _FLASH(query, key, value, 0.0, False, attn_mask=_float_mask(mask, query), scale=self.scale)
-        if mask is not None:
+        if mask is not None and may_be_empty:
             # The kernel reports 0, not -inf, for a row without keys: merged as it is, that row would count as exp(0).
             empty = (mask == -torch.inf).all(-1)
             if empty.any():
@@ -83,12 +97,17 @@ class FusedCPU:
 class Eager:
     """Plain matrix products; scores in fp32. Memory: the scores of one piece, ``count · heads · rows · keys``."""
 
+    makes_scores = True
+
     def __init__(self, scale: float, dropout: float = 0.0, seed: int = 0):
         self.scale, self.dropout, self.seed = scale, dropout, seed
 
     def _scores(self, query, key, mask):
         work = torch.promote_types(query.dtype, torch.float32)
-        scores = (query @ key.transpose(-1, -2)).to(work) * self.scale
+        # Scores of fp16 queries may leave the range of fp16 before they are scaled (T5's never are): shrink the query.
+        shrink = 2.0**-6 if query.dtype == torch.float16 else 1.0
+        query = query * shrink if shrink != 1.0 else query
+        scores = (query @ key.transpose(-1, -2)).to(work) * (self.scale / shrink)
         return scores if mask is None else scores + mask
 
     def _kept(self, shape, call, device):
@@ -97,7 +116,7 @@ class Eager:
         kept = torch.rand(shape, device=device, generator=generator) >= self.dropout
         return kept.float() / (1.0 - self.dropout)
 
-    def forward(self, query, key, value, mask, call):
+    def forward(self, query, key, value, mask, call, may_be_empty=True):
         """See :class:`Kernel`."""
         scores = self._scores(query, key, mask)
         total = scores.logsumexp(-1)
