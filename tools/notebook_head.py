@@ -19,7 +19,7 @@ HEAD_IDS = ("cost", "setup")
 # Python packages that `longsum_lib` needs and that Colab does not always carry.
 ALWAYS_NEEDED = ("sentencepiece",)
 
-SETUP_TEMPLATE = '''\
+SETUP_TEMPLATE = """\
 # Setup, the same in every notebook: find longsum_lib in this clone. Anywhere else (Colab), install it,
 # and leave the torch, transformers, numpy and ipywidgets that are there alone.
 import importlib.util
@@ -34,7 +34,7 @@ elif importlib.util.find_spec("longsum_lib") is None:
     wanted = ["longsum-lib @ git+{url}@{branch}"]
     wanted += [name for name in {needs} if importlib.util.find_spec(name) is None]
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *wanted], check=True)
-    importlib.invalidate_caches()'''
+    importlib.invalidate_caches()"""
 
 
 @dataclass(frozen=True)

@@ -68,9 +68,7 @@ def normalise(notebook: nbformat.NotebookNode) -> None:
     metadata, alt text and caption of every figure copied from its output to the cell's metadata.
     """
     settings = notebook_settings(notebook.metadata)
-    notebook.metadata = nbformat.from_dict(
-        {"kernelspec": KERNELSPEC, "language_info": LANGUAGE, "longsum": settings}
-    )
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": LANGUAGE, "longsum": settings})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     seen: dict[str, int] = {}
     count = 0
@@ -109,6 +107,10 @@ def check(path: Path) -> list[str]:
         problems.append(f"not a valid notebook: {error.args[0]}")
     if len(notebook.cells) > MAX_CELLS:
         problems.append(f"{len(notebook.cells)} cells, the limit is {MAX_CELLS}")
+    try:
+        notebook_settings(notebook.metadata)
+    except ValueError as error:  # nothing that follows could be made from it
+        return [*problems, str(error)]
     problems += _check_head(notebook, name)
     problems += _check_normal_form(notebook)
     for index, cell in enumerate(notebook.cells):
@@ -168,10 +170,7 @@ def _describe_figure(cell: nbformat.NotebookNode) -> None:
 
 
 def _check_head(notebook: nbformat.NotebookNode, name: str) -> list[str]:
-    try:
-        settings = notebook_settings(notebook.metadata)
-    except ValueError as error:
-        return [str(error)]
+    settings = notebook_settings(notebook.metadata)
     problems = []
     first = notebook.cells[0] if notebook.cells else None
     if first is None or first.cell_type != "markdown" or not first.source.startswith("# "):

@@ -25,9 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MAX_DESCRIPTION = 200
 
 INLINE_SCRIPT = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>.*?</script>\s*", re.DOTALL)
-WIDGET_STATE = re.compile(
-    r'<script type="application/vnd\.jupyter\.widget-state\+json">.*?</script>\s*', re.DOTALL
-)
+WIDGET_STATE = re.compile(r'<script type="application/vnd\.jupyter\.widget-state\+json">.*?</script>\s*', re.DOTALL)
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 FRONT_PAGE = """<!DOCTYPE html>
@@ -79,12 +77,12 @@ def add_description(app: Sphinx, pagename: str, template: str, context: dict, do
     title = html.unescape(re.sub(r"<[^>]+>", "", context.get("title") or app.config.html_title))
     description = describe(doctree, app.env.metadata.get(pagename, {})) or app.config.html_title
     tags = {
-        "name=\"description\"": description,
-        "property=\"og:title\"": title,
-        "property=\"og:description\"": description,
-        "property=\"og:type\"": "article",
-        "property=\"og:site_name\"": app.config.html_title,
-        "name=\"twitter:card\"": "summary",
+        'name="description"': description,
+        'property="og:title"': title,
+        'property="og:description"': description,
+        'property="og:type"': "article",
+        'property="og:site_name"': app.config.html_title,
+        'name="twitter:card"': "summary",
     }
     lines = [f'<meta {name} content="{html.escape(content, quote=True)}" />' for name, content in tags.items()]
     context["metatags"] = context.get("metatags", "") + "\n    " + "\n    ".join(lines)

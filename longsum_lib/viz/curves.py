@@ -53,7 +53,9 @@ def draw_cost(
         for index, (name, (lengths, costs)) in enumerate(lines.items()):
             color, dash, marker = SERIES[styles.get(name, index)]
             values = [float("nan") if cost is None else cost for cost in costs]
-            ax.plot(lengths, values, color=color, linestyle=dash, marker=marker, markersize=4, linewidth=1.5, label=name)
+            ax.plot(
+                lengths, values, color=color, linestyle=dash, marker=marker, markersize=4, linewidth=1.5, label=name
+            )
         ax.set_xscale("log", base=2)
         ax.set_yscale("log")
         ax.set(xlabel=xlabel, ylabel=ylabel)

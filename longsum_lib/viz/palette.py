@@ -37,6 +37,7 @@ class Kind:
 
 NONE, LOCAL, GLOBAL, SELECTED, RANDOM, PADDING = range(6)
 
+#: All kinds; the position is the code.
 KINDS = (
     Kind(NONE, "none", "not attended", "#ffffff", "", "#ffffff"),
     Kind(LOCAL, "local", "local", "#0072b2", "", "#0072b2"),

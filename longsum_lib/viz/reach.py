@@ -70,7 +70,9 @@ def draw_reach(
     with matplotlib.rc_context(STYLE):
         ax = axes_or_new(ax, height=0.9 + 0.32 * depth)
         for row, positions in enumerate(reached):
-            ax.add_patch(Rectangle((-0.5, row - 0.36), length, 0.72, facecolor="#f3f5f7", edgecolor=GRID, linewidth=0.6))
+            ax.add_patch(
+                Rectangle((-0.5, row - 0.36), length, 0.72, facecolor="#f3f5f7", edgecolor=GRID, linewidth=0.6)
+            )
             for start, stop in _runs(positions):
                 ax.add_patch(
                     Rectangle((start - 0.5, row - 0.36), stop - start, 0.72, facecolor=KINDS[LOCAL].color, linewidth=0)

@@ -232,9 +232,7 @@ class Page:
         """Press and release a key, for example `Tab` or `ArrowDown`."""
         codes = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
         for kind in ("rawKeyDown", "keyUp"):
-            self.send(
-                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes.get(key, 0)
-            )
+            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes.get(key, 0))
 
     def screenshot(self, path: Path | str, *, whole: bool = False) -> None:
         """Write a PNG of the window, or of the whole page."""
