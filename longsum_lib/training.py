@@ -7,16 +7,21 @@ model's size and first weights, and the stream of examples, which are written wh
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import math
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from longsum_lib.errors import MissingExtra, OptionError
+
+LONGEST_SUMMARY = 200  # tokens that the bundled models may write; a reference summary has about 140 at most
 IGNORED = -100  # label that the loss skips
 # Lengths of the document, in tokens, by stage: (share of the training at which the stage ends, lengths).
 CURRICULUM: tuple[tuple[float, tuple[int, ...]], ...] = (
@@ -127,10 +132,8 @@ def tiny_led(seed: int = 0) -> Any:
 
 def led_class() -> Any:
     """The class of ``led-tiny``."""
-    try:
-        from longsum_lib.models.led import LEDForConditionalGeneration
-    except ImportError:
-        from transformers import LEDForConditionalGeneration
+    from longsum_lib.models.led import LEDForConditionalGeneration
+
     return LEDForConditionalGeneration
 
 
@@ -200,27 +203,67 @@ class CorpusStream(torch.utils.data.IterableDataset):
             yield self.batch(step)
 
 
-def train(output: str | Path, recipe: Recipe, *, resume: bool = False, save_steps: int = 250) -> Any:
-    """Train ``led-tiny``.
+def train(
+    output: str | Path,
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    save_steps: int = 250,
+    progress: bool = True,
+    callbacks: Sequence[Any] = (),
+) -> Any:
+    """Train ``led-tiny`` and write it to a folder.
 
     Args:
-        output: Folder for the checkpoints of the run and, at the end, for the model.
+        output: Folder for the checkpoints of the run (``checkpoint-<step>``) and, at the end, for the model in fp16
+            with its tokenizer and its curve.
         recipe: What to train on and for how long.
-        resume: Go on from the latest checkpoint in the folder.
-        save_steps: Steps between two checkpoints.
+        resume: Go on from the latest checkpoint in the folder; without one, start from the beginning.
+        save_steps: Steps between two checkpoints: an interruption loses no more than these.
+        progress: Show a progress bar.
+        callbacks: Further ``TrainerCallback`` objects.
 
     Returns:
         The trained model.
+
+    Raises:
+        MissingExtra: If ``accelerate`` is not installed, which transformers' ``Trainer`` needs.
+        OptionError: If the folder holds checkpoints of an earlier run and ``resume`` is not set.
+
+    Cost:
+        Memory O(tokens_per_batch), whatever the length of the documents.
     """
-    from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
+    if importlib.util.find_spec("accelerate") is None:
+        raise MissingExtra("accelerate", "training", "training")
+    from transformers import Seq2SeqTrainer
     from transformers.trainer_utils import get_last_checkpoint
 
     output = Path(output)
-    checkpoint = get_last_checkpoint(str(output)) if resume and output.is_dir() else None
+    checkpoint = get_last_checkpoint(str(output)) if output.is_dir() else None
+    if checkpoint and not resume:
+        raise OptionError(
+            f"{output} holds {Path(checkpoint).name} of an earlier run; set resume or choose another folder"
+        )
     first_step = int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
     model = tiny_led(recipe.seed)
     freeze_positions(model)
-    arguments = Seq2SeqTrainingArguments(
+    trainer = Seq2SeqTrainer(
+        model=model,
+        args=_trainer_arguments(output, recipe, save_steps, progress),
+        train_dataset=CorpusStream(recipe, first_step),
+        data_collator=lambda items: items[0],
+        callbacks=list(callbacks),
+    )
+    trainer.train(resume_from_checkpoint=checkpoint)
+    curve = [[entry["step"], round(entry["loss"], 4)] for entry in trainer.state.log_history if "loss" in entry]
+    save_checkpoint(model, output, recipe, curve)
+    return model
+
+
+def _trainer_arguments(output: Path, recipe: Recipe, save_steps: int, progress: bool) -> Any:
+    from transformers import Seq2SeqTrainingArguments
+
+    return Seq2SeqTrainingArguments(
         output_dir=str(output),
         max_steps=recipe.steps,
         per_device_train_batch_size=1,  # one item of the stream is a whole batch
@@ -236,21 +279,43 @@ def train(output: str | Path, recipe: Recipe, *, resume: bool = False, save_step
         ignore_data_skip=True,  # the stream itself starts at the right step
         seed=recipe.seed,
         report_to=[],
+        disable_tqdm=not progress,
         dataloader_num_workers=0,
         dataloader_pin_memory=False,
         remove_unused_columns=False,
     )
-    trainer = Seq2SeqTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=CorpusStream(recipe, first_step),
-        data_collator=lambda items: items[0],
+
+
+def save_checkpoint(model: Any, folder: str | Path, recipe: Recipe, curve: list[list[float]]) -> None:
+    """Write a model for use: fp16 weights, configuration, tokenizer, recipe and loss curve.
+
+    Args:
+        model: The trained model; it is left as it is.
+        folder: Where the files go.
+        recipe: Written to ``training.json``.
+        curve: Pairs of step and loss, written beside it.
+    """
+    import copy
+
+    from transformers import GenerationConfig
+
+    from longsum_lib.corpus import bundled_tokenizer
+
+    folder = Path(folder)
+    small = copy.deepcopy(model).half()
+    config = model.config
+    small.generation_config = GenerationConfig(
+        max_new_tokens=LONGEST_SUMMARY,
+        num_beams=1,
+        pad_token_id=config.pad_token_id,
+        bos_token_id=config.bos_token_id,
+        eos_token_id=config.eos_token_id,
+        decoder_start_token_id=config.decoder_start_token_id,
     )
-    trainer.train(resume_from_checkpoint=checkpoint)
-    curve = [[e["step"], round(e["loss"], 4)] for e in trainer.state.log_history if "loss" in e]
-    (output / "training_curve.json").write_text(json.dumps({"step_and_loss": curve}) + "\n", encoding="utf-8")
-    trainer.save_model(str(output))
-    return model
+    small.save_pretrained(folder)
+    bundled_tokenizer().save_pretrained(folder)
+    record = {"recipe": asdict(recipe), "curriculum": CURRICULUM, "step_and_loss": curve}
+    (folder / "training.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -260,13 +325,38 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, help="folder for checkpoints and the trained model")
     parser.add_argument("--steps", type=int, default=defaults.steps, help=f"steps (default: {defaults.steps})")
     parser.add_argument("--seed", type=int, default=defaults.seed, help="seed of weights and examples (default: 0)")
-    parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        default=defaults.learning_rate,
+        help=f"peak learning rate (default: {defaults.learning_rate})",
+    )
+    parser.add_argument(
+        "--tokens-per-batch",
+        type=int,
+        default=defaults.tokens_per_batch,
+        help=f"document tokens of a batch; the first stage takes half (default: {defaults.tokens_per_batch})",
+    )
     parser.add_argument("--save-steps", type=int, default=250, help="steps between checkpoints (default: 250)")
     parser.add_argument("--resume", action="store_true", help="go on from the latest checkpoint in --output")
 
 
 def run_train(args: argparse.Namespace) -> int:
     """Run ``longsum train``."""
-    recipe = Recipe(steps=args.steps, seed=args.seed, learning_rate=args.learning_rate)
-    train(args.output, recipe, resume=args.resume, save_steps=args.save_steps)
+    recipe = Recipe(
+        steps=args.steps,
+        seed=args.seed,
+        learning_rate=args.learning_rate,
+        tokens_per_batch=args.tokens_per_batch,
+        short_tokens_per_batch=args.tokens_per_batch // 2,
+    )
+    try:
+        train(args.output, recipe, resume=args.resume, save_steps=args.save_steps)
+    except KeyboardInterrupt:
+        print(
+            f"stopped; the same command with --resume goes on from the last checkpoint in {args.output}",
+            file=sys.stderr,
+        )
+        return 130
+    print(f"the model is in {args.output}; longsum evaluate --model {args.output} measures it", file=sys.stderr)
     return 0
