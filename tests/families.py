@@ -1,0 +1,102 @@
+"""The models under test: our class, transformers' class of the same name, a tiny random config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+import transformers
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Family:
+    """A model of ours and the reference that it must equal."""
+
+    name: str
+    ours: Callable[[], type]
+    reference: str  # class in transformers
+    config: Callable[..., transformers.PreTrainedConfig]
+    has_global_mask: bool = False
+    encoder_states_include: int = 0  # rows in front of the tokens in the encoder's output
+    left_padding: bool = True
+
+    def reference_class(self) -> type:
+        return getattr(transformers, self.reference)
+
+
+def led_config(**changes) -> transformers.LEDConfig:
+    fields = {
+        "vocab_size": 101,
+        "d_model": 32,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4,
+        "encoder_ffn_dim": 48,
+        "decoder_ffn_dim": 48,
+        "attention_window": [8, 16],
+        "max_encoder_position_embeddings": 1024,
+        "max_decoder_position_embeddings": 64,
+        "dropout": 0.0,
+    }
+    return transformers.LEDConfig(**fields | changes)
+
+
+def _led() -> type:
+    from longsum_lib.models.led import LEDForConditionalGeneration
+
+    return LEDForConditionalGeneration
+
+
+FAMILIES = {
+    "led": Family("led", _led, "LEDForConditionalGeneration", led_config, has_global_mask=True),
+}
+
+
+def shake(model: torch.nn.Module, size: float = 0.15) -> torch.nn.Module:
+    """Make a fresh model's outputs depend on every weight: biases are no longer 0, norms no longer 1."""
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(size * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+@cache
+def _weights(name: str) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    family = FAMILIES[name]
+    return shake(family.reference_class()(family.config())).state_dict()
+
+
+def pair(family: Family, **changes) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """The reference and ours, in evaluation mode, with the same random weights."""
+    reference, ours = family.reference_class()(family.config(**changes)), family.ours()(family.config(**changes))
+    reference.load_state_dict(_weights(family.name))
+    ours.load_state_dict(_weights(family.name), strict=True)
+    return reference.eval(), ours.eval()
+
+
+def ours_only(family: Family, **changes) -> torch.nn.Module:
+    """Ours alone, in evaluation mode, with the weights of :func:`pair`."""
+    model = family.ours()(family.config(**changes))
+    model.load_state_dict(_weights(family.name), strict=True)
+    return model.eval()
+
+
+def inputs(family: Family, length: int, padding: str = "none", batch: int = 2) -> dict[str, Tensor]:
+    """Random documents; ``padding`` is none, right, left, scattered or empty (the last row has no real token)."""
+    from agreement import random_mask
+
+    ids = torch.randint(3, 101, (batch, length))
+    mask = random_mask(padding, batch, length)
+    mask = torch.ones(batch, length, dtype=torch.bool) if mask is None else mask
+    out = {"input_ids": ids, "attention_mask": mask.long()}
+    if family.has_global_mask:
+        is_global = torch.zeros(batch, length, dtype=torch.long)
+        is_global[torch.arange(batch), mask.long().argmax(1)] = 1  # the first real token
+        out["global_attention_mask"] = is_global
+    return out
