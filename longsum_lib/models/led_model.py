@@ -257,6 +257,8 @@ class LEDEncoder(LEDPreTrainedModel):
                 "the first token global: global_attention_mask = torch.zeros_like(input_ids); "
                 "global_attention_mask[:, 0] = 1 (Beltagy et al. 2020, section 7)"
             )
+        if is_global is not None and padding is not None:
+            is_global = is_global & padding  # a flag on padding does not count
         return padding, is_global
 
 
