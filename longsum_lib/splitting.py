@@ -19,7 +19,7 @@ _BOUNDARIES = (
 
 
 def split_text(text: str, limit: int, count_tokens: CountTokens) -> list[str]:
-    r"""Cut a text into as few parts as possible, of about equal length, each of at most ``limit`` tokens.
+    r"""Cut a text into a few parts of about equal length, each of at most ``limit`` tokens.
 
     Joined again, the parts are the text but for white space at the cuts. A cut is made between paragraphs;
     inside a paragraph only if it is longer than ``limit`` by itself, then between sentences, and so on.
@@ -47,7 +47,7 @@ def split_text(text: str, limit: int, count_tokens: CountTokens) -> list[str]:
     if limit <= overhead:
         raise OptionError(f"a part of {limit} tokens has no room for text beside {overhead} special tokens")
     pieces = _pieces(text, limit, count_tokens, 0)
-    sizes = [count - overhead for count in count_tokens(pieces)]
+    sizes = [count - overhead for count in count_tokens([piece.strip() for piece in pieces])]
     return _pack(pieces, sizes, limit, overhead, count_tokens)
 
 
@@ -60,12 +60,13 @@ def _pieces(text: str, limit: int, count_tokens: CountTokens, level: int) -> lis
         if len(text) < 2:
             raise OptionError(f"a part of {limit} tokens is too short for the character {text!r}")
         pieces = [text[: len(text) // 2], text[len(text) // 2 :]]
+        pieces = [piece for piece in pieces if piece.strip()]
     else:
         ends = [match.end() for match in _BOUNDARIES[level].finditer(text)]
         pieces = [text[i:j] for i, j in zip([0, *ends], [*ends, len(text)], strict=True) if text[i:j].strip()]
     result = []
     finer = min(level + 1, len(_BOUNDARIES))
-    for piece, count in zip(pieces, count_tokens(pieces), strict=True):
+    for piece, count in zip(pieces, count_tokens([piece.strip() for piece in pieces]), strict=True):
         result += [piece] if count <= limit else _pieces(piece, limit, count_tokens, finer)
     return result
 

@@ -141,7 +141,6 @@ def summarize(
         name = model
         model = load(name, device=device, dtype=dtype, quantization=quantization)
     writer = _writer(model, tokenizer, generate, batch_size, progress)
-    _warn_about_model(writer, texts)
     with _evaluating(model):
         summaries = _summarize_all(writer, texts, truncate, split)
     seconds = time.perf_counter() - started
@@ -199,13 +198,13 @@ def _warn_about_model(writer: Writer, texts: list[str]) -> None:
             f"{writer.name} was trained on small synthetic reports only, and this text is unlike them: its "
             f"summary will make no sense. A real model: {real}",
             OutOfWorldWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     if any(model.name == writer.name and not model.summarizes for model in HUB_MODELS):
         warnings.warn(
             f"{writer.name} was trained on text but not on summaries; fine-tune it first, or use {real}",
             LongsumWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
@@ -234,6 +233,7 @@ def _summarize_all(writer: Writer, texts: list[str], truncate: bool, split: bool
     long = [i for i, length in enumerate(lengths) if writer.limit is not None and length > writer.limit]
     if long and not (truncate or split):
         raise DocumentTooLong(lengths[long[0]], writer.limit, writer.name)
+    _warn_about_model(writer, texts)
     if truncate:
         for i in long:
             (documents[i],) = writer.encode([texts[i]], limit=writer.limit)

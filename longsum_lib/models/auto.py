@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import logging as stdlib_logging
 import os
 import re
 import warnings
@@ -169,14 +170,17 @@ def max_summary_tokens(config: object) -> int | None:
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence transformers' log messages, progress bars and Python warnings for a while.
+    """Silence log messages, progress bars and Python warnings of transformers and bitsandbytes for a while.
 
     What matters in them is checked by this library and said in its own words.
     """
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    quantizer = stdlib_logging.getLogger("bitsandbytes")
+    quantizer_level = quantizer.level
     logging.set_verbosity(logging.CRITICAL)
+    quantizer.setLevel(stdlib_logging.CRITICAL)
     logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
@@ -184,6 +188,7 @@ def quiet_transformers() -> Iterator[None]:
             yield
     finally:
         logging.set_verbosity(level)
+        quantizer.setLevel(quantizer_level)
         if bars:
             logging.enable_progress_bar()
 
@@ -272,9 +277,9 @@ def _check_loaded(name: str, task: str, info: dict, total: int) -> None:
     missing = sorted(key for key in info["missing_keys"] if not _OPTIONAL.search(key))
     heads = [key for key in missing if _HEADS.match(key)]
     if missing and (heads != missing or task == "summarization"):
-        found = "none of the model's" if len(missing) >= total // 2 else f"{len(missing)} of the model's {total}"
         raise CorruptCheckpoint(
-            f"{name} is not a whole checkpoint of this model: it lacks {found} weights (such as {missing[0]})"
+            f"{name} is not a whole checkpoint of this model: it lacks {len(missing)} of the model's {total} weights "
+            f"(such as {missing[0]})"
         )
     if missing:
         warnings.warn(

@@ -44,7 +44,7 @@ def choose_device(device: str | int | torch.device | None = "auto") -> torch.dev
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        chosen = torch.device(device)
+        chosen = torch.device(f"cuda:{device}" if isinstance(device, int) else device)
     except (RuntimeError, TypeError) as error:
         raise OptionError(f"unknown device {device!r}; expected auto, cpu, cuda, cuda:0 … or mps") from error
     if chosen.type == "cuda":

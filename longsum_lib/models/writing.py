@@ -83,6 +83,8 @@ class Writer:
 
     def encode(self, texts: Sequence[str], limit: int | None = None) -> list[list[int]]:
         """Return the token ids of each text, special tokens included, cut to ``limit`` if one is given."""
+        if not texts:
+            return []
         cut = {"truncation": True, "max_length": limit} if limit else {"truncation": False}
         with quiet_transformers():
             ids = self.tokenizer(list(texts), padding=False, return_attention_mask=False, **cut)["input_ids"]
