@@ -6,7 +6,8 @@ _EXPORTS = {
     "KeySet": "longsum_lib.attention.engine",
     "block_attention": "longsum_lib.attention.engine",
     "dense_attention": "longsum_lib.attention.reference",
+    "lsg_attention": "longsum_lib.attention.lsg",
     "sliding_window_attention": "longsum_lib.attention.sliding_window",
 }
 
-__all__ = attach(__name__, _EXPORTS, ("engine", "patterns", "reference", "sliding_window"))
+__all__ = attach(__name__, _EXPORTS, ("engine", "lsg", "patterns", "reference", "sliding_window"))
