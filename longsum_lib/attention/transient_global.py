@@ -1,0 +1,292 @@
+"""Local and transient-global attention: the encoders of LongT5."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from . import patterns
+from .engine import KeySet, block_attention
+from .opaque import opaque
+from .reference import dense_attention
+from .relative_position import band_bias
+from .sliding_window import block_size_for
+
+BACKENDS = ("auto", "reference", "blocked")
+
+# Queries of the few tokens behind the last complete block (all tokens, with much padding on the left) in one block.
+TAIL_BLOCK = 256
+
+
+def transient_global_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    window: int,
+    side_key: Tensor | None = None,
+    side_value: Tensor | None = None,
+    block_size: int = 16,
+    local_bias: Tensor | None = None,
+    side_bias: Tensor | None = None,
+    padding: Tensor | None = None,
+    scale: float | None = None,
+    dropout: float = 0.0,
+    backend: str = "auto",
+) -> Tensor:
+    r"""Attend to a window and to one transient token for every block of the document, in one softmax.
+
+    With :math:`b_i` the block of token :math:`i` and :math:`n` transient tokens :math:`(\bar k_s, \bar v_s)`,
+
+    .. math:: a_{ij} = q_i \cdot k_j + \beta_{j - i} \quad (|j - i| \le w), \qquad
+              \bar a_{is} = q_i \cdot \bar k_s + \gamma_{s - b_i} \quad (s < n) .
+
+    Blocks are counted from position 0, padding included. Tokens behind the last complete block count as members of
+    the last block that exists, so that there are as many transient tokens as block ends that are real tokens. Without
+    ``side_key`` this is LongT5's local attention.
+
+    Args:
+        query: ``(batch, heads, length, head_dim)``, fp32, bf16 or fp16.
+        key: same shape.
+        value: same shape.
+        window: one-sided radius in tokens; the band is ``2 * window + 1`` wide.
+        side_key: keys of the transient tokens, ``(batch, heads, length // block_size, head_dim)``, made of
+            :func:`transient_sums`.
+        side_value: their values, same shape.
+        block_size: tokens that one transient token stands for.
+        local_bias: ``(heads, 2 * window + 1)`` for the distances ``-window`` to ``window``; ``None`` = 0.
+        side_bias: ``(heads, 2 * n - 1)`` for the distances ``1 - n`` to ``n - 1`` in blocks; ``None`` = 0.
+        padding: ``(batch, length)`` bool, ``True`` for real tokens, wherever they stand.
+        scale: factor of the dot product; ``None`` = ``head_dim ** -0.5``. LongT5 has 1.
+        dropout: probability of dropping an attention weight.
+        backend: ``"reference"`` (dense oracle), ``"blocked"`` (any device) or ``"auto"``.
+
+    Returns:
+        ``(batch, heads, length, head_dim)`` in the dtype of ``query``; zeros in the rows of padding.
+
+    Raises:
+        ValueError: if shapes disagree, ``window < 0``, or the backend is unknown or cannot do what is asked.
+
+    Cost:
+        time ``O(length · (window + length / block_size))``; extra memory: the output, biases of
+        ``O(heads · (window + length / block_size))`` and one kernel call. The biases of the pairs of a token and a
+        transient token are never made: the tokens at the same place of their blocks are attended together, and
+        the matrix of their biases is constant along its diagonals.
+
+    Source:
+        Guo et al. 2022, section 3. The reference gives padding an average of what is masked; here its rows are zeros.
+
+    Example:
+        >>> q, k, v = torch.randn(3, 1, 2, 100, 8)
+        >>> side = torch.randn(2, 1, 2, 6, 8)
+        >>> transient_global_attention(q, k, v, window=4, side_key=side[0], side_value=side[1]).shape
+        torch.Size([1, 2, 100, 8])
+    """
+    _check(query, key, value, window, side_key, side_value, block_size, local_bias, side_bias, padding, backend)
+    scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
+    sides = (side_key, side_value, local_bias, side_bias)
+    if backend == "reference":
+        if dropout:
+            raise ValueError(f"backend 'reference' has no dropout, got dropout={dropout}; use 'blocked'")
+        return _reference(query, key, value, *sides, padding, window, block_size, scale)
+    if torch.compiler.is_compiling() and not dropout:
+        return _transient_global_operator(query, key, value, *sides, padding, window, block_size, scale)
+    return _blocked(query, key, value, *sides, padding, window, block_size, scale, dropout)
+
+
+def complete_blocks(padding: Tensor, block_size: int) -> Tensor:
+    """Count the block ends that are real tokens: so many transient tokens has each sequence.
+
+    Args:
+        padding: ``(batch, length)`` bool, ``True`` for real tokens.
+        block_size: tokens in a block, counted from position 0.
+
+    Returns:
+        ``(batch,)`` int64.
+
+    Example:
+        >>> complete_blocks(torch.tensor([[True] * 10 + [False] * 2]), 4).tolist()
+        [2]
+    """
+    return padding[:, block_size - 1 :: block_size].sum(1)
+
+
+def transient_sums(states: Tensor, *, block_size: int = 16, padding: Tensor | None = None) -> Tensor:
+    """Sum the states of every block; what a transient token is made of.
+
+    Args:
+        states: ``(batch, length, d_model)``, normalized.
+        block_size: tokens in a block. Tokens behind the last complete block join the last block that exists.
+        padding: ``(batch, length)`` bool, ``True`` for real tokens; the others are left out.
+
+    Returns:
+        ``(batch, length // block_size, d_model)`` in at least fp32; zeros for blocks without real tokens.
+
+    Cost:
+        time ``O(length · d_model)``; extra memory: the result.
+
+    Source:
+        Guo et al. 2022, section 3.2. Sums are scaled while they are in half precision, so that they cannot overflow
+        however many tokens a block has.
+
+    Example:
+        >>> transient_sums(torch.ones(1, 11, 1), block_size=4).flatten().tolist()
+        [4.0, 7.0]
+    """
+    batch, length, _ = states.shape
+    count = length // block_size
+    work = torch.promote_types(states.dtype, torch.float32)
+    position = torch.arange(length, device=states.device)
+    real = torch.ones_like(position, dtype=torch.bool).expand(batch, length) if padding is None else padding
+    blocks = complete_blocks(real, block_size)
+    end = (blocks * block_size)[:, None]
+    inside = (real & (position < end))[:, : count * block_size].unflatten(1, (count, 1, block_size))
+    whole = states[:, : count * block_size].unflatten(1, (count, block_size))  # (b, n, block, d)
+    sums = ((inside.to(states.dtype) / block_size) @ whole).squeeze(2).to(work) * block_size
+    if padding is None and length % block_size == 0:
+        return sums
+    behind = real & (position >= end)
+    size = behind.sum(1).clamp(min=1).log2().ceil().exp2()[:, None, None]  # a power of two: nothing is rounded
+    rest = ((behind[:, None] / size).to(states.dtype) @ states).to(work) * size  # (b, 1, d)
+    is_last = torch.arange(count, device=states.device) == blocks[:, None] - 1  # (b, n)
+    return sums + rest * is_last[..., None]
+
+
+def _blocked(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    side_key: Tensor | None,
+    side_value: Tensor | None,
+    local_bias: Tensor | None,
+    side_bias: Tensor | None,
+    padding: Tensor | None,
+    window: int,
+    block_size: int,
+    scale: float,
+    dropout: float = 0.0,
+) -> Tensor:
+    size = block_size_for(window)
+    if local_bias is None:
+        local_bias = torch.zeros(1, 2 * window + 1, device=query.device)
+    band = band_bias(local_bias, size)
+    sets = [KeySet(key, value, size, size + 2 * window, -window, step=size, bias=band, attend=padding)]
+    if side_key is not None and side_key.shape[2]:
+        sets += _side_sets(side_key, side_value, side_bias, padding, query.shape[2], block_size)
+    return block_attention(query, sets, scale=scale, attend=padding, dropout=dropout)
+
+
+def _side_sets(
+    key: Tensor, value: Tensor, bias: Tensor | None, padding: Tensor | None, length: int, block_size: int
+) -> list[KeySet]:
+    """The transient tokens ``(batch, heads, n, dim)`` as key sets: for tokens inside blocks, and for those behind.
+
+    The bias of a token of block ``r`` is that of the distance ``s - r``. With the transient tokens in reverse order,
+    ``s = n - 1 - c``, it depends on ``r + c``, which the engine reads from one row of ``2 * n - 1`` numbers a head.
+    """
+    batch, _, count, _ = key.shape
+    if bias is None:
+        bias = torch.zeros(1, 2 * count - 1, device=key.device)
+    key, value, bias = key.flip(2), value.flip(2), bias.flip(-1)
+    if padding is None:
+        blocks, attend = torch.full((1,), count, device=key.device), None
+        ends = [count * block_size] * batch
+    else:
+        blocks = complete_blocks(padding, block_size)
+        attend = torch.arange(count, device=key.device) >= count - blocks[:, None]
+        ends = (blocks * block_size).tolist()
+    inside = tuple((0, end) for end in ends)
+    behind = tuple((end, length) for end in ends)
+    sets = [KeySet(key, value, count, bias=bias[None], attend=attend, interleave=block_size, asking=inside)]
+    if any(end < length for end in ends):  # all of these tokens are of the last block
+        last = (blocks[:, None] - 1).clamp(min=0) + torch.arange(count, device=key.device)  # (b | 1, n)
+        constant = bias[:, last].transpose(0, 1)[:, :, None, None]  # (b | 1, h, 1, 1, n)
+        sets.append(KeySet(key, value, TAIL_BLOCK, bias=constant, attend=attend, asking=behind))
+    return sets
+
+
+def _reference(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    side_key: Tensor | None,
+    side_value: Tensor | None,
+    local_bias: Tensor | None,
+    side_bias: Tensor | None,
+    padding: Tensor | None,
+    window: int,
+    block_size: int,
+    scale: float,
+) -> Tensor:
+    batch, heads, length, _ = query.shape
+    device = query.device
+    position = torch.arange(length, device=device)
+    real = None if padding is None else padding.cpu()
+    if side_key is None:
+        sees = patterns.sliding_window(length, window, padding=real)
+        side_key, side_value = key[:, :, :0], value[:, :, :0]
+    else:
+        sees = patterns.transient_global(length, window, block_size, padding=real)
+    count = side_key.shape[2]
+    if local_bias is None:
+        local_bias = torch.zeros(1, 2 * window + 1, device=device)
+    if side_bias is None:
+        side_bias = torch.zeros(1, max(0, 2 * count - 1), device=device)
+    near = local_bias[:, (position - position[:, None]).clamp(-window, window) + window].expand(batch, heads, -1, -1)
+    block = patterns.block_ids(length, block_size, padding=real).to(device).expand(batch, length)
+    far = torch.arange(count, device=device) - block.clamp(min=0)[..., None] + count - 1  # (b, length, n)
+    bias = torch.cat([near, side_bias[:, far].transpose(0, 1).expand(-1, heads, -1, -1)], dim=-1)
+    keys, values = torch.cat([key, side_key], 2), torch.cat([value, side_value], 2)
+    attend = sees.to(device).view(-1, 1, length, length + count)
+    return dense_attention(query, keys, values, attend=attend, bias=bias, scale=scale)
+
+
+@opaque("transient_global")
+def _transient_global_operator(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    side_key: Tensor | None,
+    side_value: Tensor | None,
+    local_bias: Tensor | None,
+    side_bias: Tensor | None,
+    padding: Tensor | None,
+    window: int,
+    block_size: int,
+    scale: float,
+) -> Tensor:
+    sides = (side_key, side_value, local_bias, side_bias)
+    return _blocked(query, key, value, *sides, padding, window, block_size, scale)
+
+
+def _check(
+    query, key, value, window, side_key, side_value, block_size, local_bias, side_bias, padding, backend
+) -> None:
+    if window < 0:
+        raise ValueError(f"window is {window}, expected a one-sided radius in tokens >= 0")
+    if block_size < 1:
+        raise ValueError(f"block_size is {block_size}, expected a number of tokens >= 1")
+    if query.dim() != 4 or key.shape != query.shape or value.shape != query.shape:
+        raise ValueError(
+            f"query, key and value have shapes {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}; "
+            "all three must be (batch, heads, length, head_dim)"
+        )
+    batch, heads, length, dim = query.shape
+    count = length // block_size
+    if (side_key is None) != (side_value is None):
+        raise ValueError("side_key and side_value go together; give both or neither")
+    expected = {
+        "side_key": (side_key, {(batch, heads, count, dim)}),
+        "side_value": (side_value, {(batch, heads, count, dim)}),
+        "local_bias": (local_bias, {(1, 2 * window + 1), (heads, 2 * window + 1)}),
+        "side_bias": (side_bias, {(1, max(0, 2 * count - 1)), (heads, max(0, 2 * count - 1))}),
+        "padding": (padding, {(batch, length)}),
+    }
+    for name, (tensor, shapes) in expected.items():
+        if tensor is not None and tuple(tensor.shape) not in shapes:
+            wanted = " or ".join(map(str, sorted(shapes)))
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}, expected {wanted}")
+    if padding is not None and padding.dtype != torch.bool:
+        raise ValueError(f"padding has dtype {padding.dtype}, expected torch.bool; pass padding.bool()")
+    if backend not in BACKENDS:
+        raise ValueError(f"backend is {backend!r}, expected one of {', '.join(BACKENDS)}")
