@@ -89,6 +89,8 @@ def _explain(error: Exception) -> str:
     if is_out_of_memory(error):
         return "not enough memory; what helps: shorter documents, fewer beams, a smaller model"
     lines = str(error).strip().splitlines() or [""]
+    if isinstance(error, OSError):
+        return lines[0].partition("] ")[2] or lines[0]
     return f"unexpected {type(error).__name__}: {lines[0]} (LONGSUM_DEBUG=1 shows where it happened)"
 
 

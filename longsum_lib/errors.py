@@ -36,10 +36,11 @@ class DocumentTooLong(DocumentError):
         tokens: Length of the document in tokens, special tokens included.
         limit: The most tokens that the model takes.
         model: The model's name, for the message.
+        which: Which document it is, for the message.
     """
 
-    def __init__(self, tokens: int, limit: int, model: str) -> None:
-        self.tokens, self.limit, self.model = tokens, limit, model
+    def __init__(self, tokens: int, limit: int, model: str, which: str = "the document") -> None:
+        self.tokens, self.limit, self.model, self.which = tokens, limit, model, which
         super().__init__(self.describe("truncate=True", "split=True"))
 
     def describe(self, truncate: str, split: str) -> str:
@@ -50,7 +51,7 @@ class DocumentTooLong(DocumentError):
             'the document has 9,000 tokens, led-tiny takes at most 4,096;'
         """
         return (
-            f"the document has {self.tokens:,} tokens, {self.model} takes at most {self.limit:,}; choose "
+            f"{self.which} has {self.tokens:,} tokens, {self.model} takes at most {self.limit:,}; choose "
             f"{truncate} (read only the first {self.limit:,}) or {split} (summarize parts, then the joined "
             "summaries), or a model that takes more"
         )

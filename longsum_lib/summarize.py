@@ -12,7 +12,7 @@ import dataclasses
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
 from longsum_lib.errors import DocumentError, DocumentTooLong, LongsumWarning, OptionError, OutOfWorldWarning
@@ -122,8 +122,7 @@ def summarize(
     """
     started = time.perf_counter()
     several = not isinstance(documents, str)
-    texts = list(documents) if several else [documents]
-    _check_documents(texts, several)
+    texts = _check_documents(documents)
     asked = {
         "max_new_tokens": max_new_tokens,
         "min_new_tokens": min_new_tokens,
@@ -132,6 +131,9 @@ def summarize(
     }
     _check_options(asked, truncate, split, batch_size)
     generate.update({name: value for name, value in asked.items() if value is not None})
+    reserved = {"num_return_sequences", "return_dict_in_generate", "stopping_criteria", "streamer"} & set(generate)
+    if reserved:
+        raise OptionError(f"{min(reserved)} cannot be used here; call model.generate for that")
     loaded = not isinstance(model, str | os.PathLike)
     if loaded and any(option is not None for option in (device, dtype, quantization)):
         raise OptionError("device, dtype and quantization are for a model given by name; this one is loaded")
@@ -148,13 +150,23 @@ def summarize(
     return summaries if several else summaries[0]
 
 
-def _check_documents(texts: list, several: bool) -> None:
+def _check_documents(documents: str | Sequence[str]) -> list[str]:
+    if isinstance(documents, bytes | os.PathLike) or not isinstance(documents, Iterable):
+        raise DocumentError(f"documents is of type {type(documents).__name__}; expected a text or a list of texts")
+    texts = [documents] if isinstance(documents, str) else list(documents)
     for number, text in enumerate(texts, 1):
-        which = f"document {number} of {len(texts)}" if several else "the document"
+        which = _which(number, texts)
         if not isinstance(text, str):
-            raise DocumentError(f"{which} is {type(text).__name__}, expected a string")
+            raise DocumentError(f"{which} is of type {type(text).__name__}; expected a string")
         if not text.strip():
             raise DocumentError(f"{which} is empty; expected some text")
+        if len(text) < 1000 and "\n" not in text and os.path.isfile(text):
+            raise DocumentError(f"{which} is the path of a file, {text!r}; expected its text: open(path).read()")
+    return texts
+
+
+def _which(number: int, texts: list) -> str:
+    return f"document {number} of {len(texts)}" if len(texts) > 1 else "the document"
 
 
 def _check_options(asked: dict, truncate: bool, split: bool, batch_size: int) -> None:
@@ -209,11 +221,9 @@ def _warn_about_model(writer: Writer, texts: list[str]) -> None:
 
 
 def _out_of_world(text: str) -> bool:
-    try:
-        from longsum_lib.corpus import out_of_world
-    except ImportError:  # a part of the library without the corpus can still summarize
-        return False
-    return bool(out_of_world(text))
+    from longsum_lib.corpus import out_of_world
+
+    return out_of_world(text)
 
 
 @contextlib.contextmanager
@@ -232,7 +242,7 @@ def _summarize_all(writer: Writer, texts: list[str], truncate: bool, split: bool
     lengths = [len(ids) for ids in documents]
     long = [i for i, length in enumerate(lengths) if writer.limit is not None and length > writer.limit]
     if long and not (truncate or split):
-        raise DocumentTooLong(lengths[long[0]], writer.limit, writer.name)
+        raise DocumentTooLong(lengths[long[0]], writer.limit, writer.name, _which(long[0] + 1, texts))
     _warn_about_model(writer, texts)
     if truncate:
         for i in long:

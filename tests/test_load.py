@@ -265,6 +265,14 @@ def test_hub_download_takes_safetensors_and_never_code(monkeypatch, checkpoint):
     assert asked["someone/model"] == {"config.json", "tokenizer.json"}
 
 
+def test_weights_of_a_foreign_hub_model_are_not_downloaded(monkeypatch, copy):
+    edit_config(copy, model_type="bert")
+    asked = fake_hub(monkeypatch, ["config.json", "model.safetensors"], copy)
+    with pytest.raises(UnsupportedModel, match=r"^someone/model: model type 'bert'"):
+        load("someone/model")
+    assert asked["someone/model"] == {"config.json"}
+
+
 def test_hub_model_without_safetensors_gives_its_bin_shards(monkeypatch, checkpoint):
     files = ["config.json", "pytorch_model-1.bin", "pytorch_model-2.bin", "pytorch_model.bin.index.json", "tf_model.h5"]
     asked = fake_hub(monkeypatch, files, checkpoint)

@@ -1,6 +1,7 @@
 """Summaries: what the model reads, what is refused, cut or split, and what comes back."""
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -144,6 +145,14 @@ def test_complete_tells_an_ended_summary_from_a_cut_one(model):
     assert not summarize(TEXT, model).complete
 
 
+def test_a_summary_that_ends_with_its_last_token_is_complete(model):
+    steps = []
+    model.final_logits_bias[0, model.config.eos_token_id] = 1e4
+    ended = summarize(TEXT, model, min_new_tokens=4, max_new_tokens=5, progress=steps.append)
+    assert steps[-1].done == 5
+    assert ended.complete
+
+
 def test_line_breaks_of_pegasus_tokenizers(model, tokenizer, monkeypatch):
     monkeypatch.setattr(tokenizer, "decode", lambda *_, **__: "One line.<n>Another. ")
     assert summarize(TEXT, model, tokenizer=tokenizer).text == "One line.\nAnother."
@@ -178,6 +187,7 @@ def test_too_long_is_refused_with_both_lengths_and_the_choices(model, tokenizer,
     assert (error.value.tokens, error.value.limit) == (count(tokenizer, LONG), LONGEST)
     message = str(error.value)
     assert f"{count(tokenizer, LONG):,} tokens" in message
+    assert message.startswith("document 2 of 2 has ")
     assert "at most 128" in message
     assert "truncate=True" in message
     assert "split=True" in message
@@ -290,8 +300,11 @@ def test_limit_without_room_for_text():
         ("", "the document is empty"),
         (" \n\t", "the document is empty"),
         ([TEXT, ""], "document 2 of 2 is empty"),
-        ([TEXT, 3], "document 2 of 2 is int, expected a string"),
-        (b"bytes", "document 1 of 5 is int"),
+        ([TEXT, 3], "document 2 of 2 is of type int; expected a string"),
+        (b"bytes", "documents is of type bytes; expected a text or a list of texts"),
+        (Path("report.txt"), "documents is of type .*Path"),
+        (7, "documents is of type int"),
+        (__file__, r"the document is the path of a file, '.*'; expected its text"),
     ],
 )
 def test_documents_without_text(model, documents, expected):
@@ -310,6 +323,7 @@ def test_documents_without_text(model, documents, expected):
         ({"batch_size": 0}, "batch_size is 0"),
         ({"min_new_tokens": 9, "max_new_tokens": 5}, "min_new_tokens is 9, more than max_new_tokens, 5"),
         ({"device": "cpu"}, "this one is loaded"),
+        ({"num_return_sequences": 2}, "num_return_sequences cannot be used here"),
     ],
 )
 def test_options_that_make_no_sense(model, options, expected):

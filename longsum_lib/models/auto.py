@@ -84,9 +84,11 @@ def load(
     hub = {name: kwargs.pop(name) for name in _HUB_OPTIONS if name in kwargs}
     _refuse_unsafe(kwargs)
     _check_quantization(quantization)
-    checkpoint = checkpoint_files.find_checkpoint(name_or_path, **hub)
+    checkpoint = checkpoint_files.find_checkpoint(name_or_path, weights=False, **hub)
     config = checkpoint_files.read_json(checkpoint.folder / "config.json")
     entry = registry.find_model_type(registry.detect_model_type(config), checkpoint.name)
+    if checkpoint.on_hub:  # download the weights only of a model that can be loaded
+        checkpoint = checkpoint_files.find_checkpoint(name_or_path, **hub)
     weights, _ = checkpoint_files.check_weights(checkpoint.folder)
 
     place = devices.choose_device(device)

@@ -44,12 +44,12 @@ class Checkpoint:
     Args:
         name: The bundled name, the hub name or the folder's absolute path: loading it again finds the same.
         folder: The folder with the files.
-        bundled: Whether it is one of the tiny models of this library.
+        on_hub: Whether the files are from the hub.
     """
 
     name: str
     folder: Path
-    bundled: bool = False
+    on_hub: bool = False
 
 
 def bundled_models() -> dict[str, Path]:
@@ -78,7 +78,7 @@ def find_checkpoint(name_or_path: str | os.PathLike, *, weights: bool = True, **
     bundled = bundled_models()
     if text in bundled:
         _warn_if_shadowed(text, bundled[text])
-        return Checkpoint(text, bundled[text], bundled=True)
+        return Checkpoint(text, bundled[text])
     path = Path(text).expanduser()
     if path.is_dir():
         _check_is_checkpoint(path)
@@ -95,7 +95,7 @@ def find_checkpoint(name_or_path: str | os.PathLike, *, weights: bool = True, **
 
     folder = download(text, weights=weights, hint=did_you_mean(text, known), **hub)
     _check_is_checkpoint(folder)
-    return Checkpoint(text, folder)
+    return Checkpoint(text, folder, on_hub=True)
 
 
 def _choices() -> str:

@@ -168,8 +168,9 @@ class Writer:
         ends = self.model.generation_config.eos_token_id
         ends = set(ends) if isinstance(ends, list) else {ends}
         first_end = next((i for i, token in enumerate(ids) if token in ends), None)
-        # At the length limit an end token may have been forced: it says nothing.
-        complete = first_end is not None and first_end < self.max_new_tokens - 1
+        # At the length limit a checkpoint may force an end token, which says nothing.
+        forced = self.model.generation_config.forced_eos_token_id is not None
+        complete = first_end is not None and not (forced and first_end == self.max_new_tokens - 1)
         summary = ids if first_end is None else ids[:first_end]
         text = self.tokenizer.decode(summary, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         special = set(self.tokenizer.all_special_ids)
