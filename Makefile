@@ -38,7 +38,6 @@ site: $(READY) ## build the site only, with warnings as errors
 
 test: $(READY) ## everything that CI runs
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory site
 	$(BIN)/python -m pytest -n $(JOBS) --doctest-modules tests longsum_lib
 	@$(MAKE) --no-print-directory check-notebooks
 
