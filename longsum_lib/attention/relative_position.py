@@ -82,13 +82,13 @@ def distance_bias(table: Tensor, distance: Tensor, *, bidirectional: bool = True
 
 
 def distances(radius: int, device: torch.device | None = None) -> Tensor:
-    """Return the distances ``-radius`` to ``radius``, ``(2 * radius + 1,)`` int64.
+    """Return the distances ``-radius`` to ``radius``, ``(2 * radius + 1,)`` int64; none if ``radius`` is negative.
 
     Example:
         >>> distances(2).tolist()
         [-2, -1, 0, 1, 2]
     """
-    return torch.arange(-radius, radius + 1, device=device)
+    return torch.arange(max(0, 2 * radius + 1), device=device) - radius
 
 
 def band_bias(bias: Tensor, block_size: int) -> Tensor:

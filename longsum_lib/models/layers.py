@@ -40,6 +40,14 @@ def to_padding(attention_mask: Tensor | None) -> Tensor | None:
     return None if attention_mask is None else attention_mask > 0
 
 
+def embed_tokens(module: nn.Module, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
+    """Return the embeddings that were given, or look the ids up; exactly one of them must be given."""
+    if (input_ids is None) == (inputs_embeds is None):
+        given = "both" if input_ids is not None else "neither"
+        raise ValueError(f"{type(module).__name__} got {given} of input_ids and inputs_embeds; give exactly one")
+    return module.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+
+
 def split_heads(states: Tensor, heads: int) -> Tensor:
     """View ``(batch, length, heads * dim)`` as ``(batch, heads, length, dim)``."""
     return states.unflatten(-1, (heads, -1)).transpose(1, 2)
@@ -105,6 +113,8 @@ class DecoderAttention(nn.Module):
         layer_idx: number of the layer, for the cache.
     """
 
+    scale: float | None = None  # of the scores; None = head_dim ** -0.5
+
     def __init__(self, d_model: int, heads: int, dropout: float, bias: bool, layer_idx: int):
         super().__init__()
         if d_model % heads:
@@ -127,7 +137,7 @@ class DecoderAttention(nn.Module):
 
         Args:
             states: what asks.
-            mask: bool ``(rows | documents | 1, 1, length | 1, keys)``, ``True`` = may attend.
+            mask: bool ``(rows | documents | 1, 1, length | 1, keys)``, ``True`` = may attend; or additive scores.
             encoder_states: ``(documents, keys, d_model)`` for cross-attention; rows are a multiple of documents.
             cache: where keys and values are kept.
             with_weights: also return the weights ``(rows, heads, length, keys)``.
@@ -143,10 +153,10 @@ class DecoderAttention(nn.Module):
             )
             if cache is not None:
                 key, value = cache.self_attention_cache.update(key, value, self.layer_idx)
-            context, weights = attend_rows(query, key, value, mask, self._dropout(), with_weights)
+            context, weights = attend_rows(query, key, value, mask, self._dropout(), with_weights, self.scale)
         else:
             key, value = self._encoder_keys(encoder_states, cache)
-            context, weights = attend_documents(query, key, value, mask, self._dropout(), with_weights)
+            context, weights = attend_documents(query, key, value, mask, self._dropout(), with_weights, self.scale)
         return self.out_proj(merge_heads(context)), weights
 
     def _dropout(self) -> float:
@@ -174,6 +184,8 @@ def attend_rows(
     scale: float | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Full attention of ``(rows, heads, length, dim)`` to ``(rows, heads, keys, dim)``; mask bool or additive."""
+    if mask is not None and mask.dtype != torch.bool:
+        mask = mask.to(query.dtype)
     if not with_weights:
         return F.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scale), None
     scale = query.shape[-1] ** -0.5 if scale is None else scale
@@ -308,7 +320,8 @@ def run_decoder(
     encoder_states: Tensor | None,
     encoder_padding: Tensor | None,
     cache: EncoderDecoderCache | None,
-    final_norm: nn.Module | None = None,
+    final_norm: Callable[[Tensor], Tensor] | None = None,
+    position_bias: Callable[[int, int | Tensor, int], Tensor] | None = None,
     output_attentions: bool = False,
     output_hidden_states: bool = False,
 ) -> BaseModelOutputWithPastAndCrossAttentions:
@@ -322,6 +335,8 @@ def run_decoder(
         encoder_padding: ``(documents | rows, keys)`` bool or ``None``.
         cache: keys and values of earlier tokens, or ``None``.
         final_norm: applied to the last states.
+        position_bias: makes additive scores of self-attention, ``(1, heads, length, keys)``, of the numbers of new
+            tokens, of tokens before them, and of keys.
         output_attentions: also return attention weights.
         output_hidden_states: also return the states before every layer and at the end.
     """
@@ -329,6 +344,9 @@ def run_decoder(
     length = states.shape[1]
     keys = cache.get_mask_sizes(length, 0)[0] if cache is not None else length
     mask = decoder_mask(attention_mask, length, past, keys, states.device)
+    if position_bias is not None:
+        scores = position_bias(length, past, keys)
+        mask = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
     encoder_mask = None if encoder_padding is None else encoder_padding[:, None, None, :]
     hidden, own, cross = [], [], []
     for layer in decoder.layers:

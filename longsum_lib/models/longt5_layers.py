@@ -1,0 +1,271 @@
+"""The layers of LongT5: normalization, feed-forward layer, attention, and the blocks of encoder and decoder.
+
+In fp16 the residual stream and the last product of the feed-forward layers are fp32: both leave the range of fp16 in
+T5's family, which the reference notices only when they have become infinite.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import LongT5Config
+from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from ..attention.relative_position import distance_bias, distances
+from ..attention.transient_global import transient_global_attention, transient_sums
+from ..attention.transient_weights import transient_global_weights
+from .layers import DecoderAttention, by_chunks, clamp_half, merge_heads, split_heads
+
+
+class RMSNorm(nn.Module):
+    """Divide by the root mean square, multiply by a weight; no mean, no bias."""
+
+    def __init__(self, config: LongT5Config):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(config.d_model))
+        self.eps = config.layer_norm_epsilon
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Normalize ``(…, d_model)`` in fp32; the result has the dtype of a half-precision weight."""
+        states = states.to(torch.promote_types(states.dtype, torch.float32))
+        states = states * torch.rsqrt(states.square().mean(-1, keepdim=True) + self.eps)
+        if self.weight.dtype in (torch.float16, torch.bfloat16):
+            states = states.to(self.weight.dtype)
+        return self.weight * states
+
+
+class DenseReluDense(nn.Module):
+    """``wo(act(wi x))``, or gated: ``wo(act(wi_0 x) · wi_1 x)``. The reference's name, whatever the activation."""
+
+    def __init__(self, config: LongT5Config):
+        super().__init__()
+        self.gated, self.dropout = config.is_gated_act, config.dropout_rate
+        self.act = ACT2FN[config.dense_act_fn]
+        if self.gated:
+            self.wi_0 = nn.Linear(config.d_model, config.d_ff, bias=False)
+            self.wi_1 = nn.Linear(config.d_model, config.d_ff, bias=False)
+        else:
+            self.wi = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.wo = nn.Linear(config.d_ff, config.d_model, bias=False)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Transform ``(…, d_model)``; of fp16 states comes an fp32 result."""
+        inner = self.act(_widen(self.wi_0(states) if self.gated else self.wi(states)))
+        if self.gated:
+            inner = inner * _widen(self.wi_1(states))
+        inner = F.dropout(inner, self.dropout, self.training)
+        weight = self.wo.weight
+        if weight.dtype == torch.float16:  # a model cast as a whole, past `_keep_in_fp32_modules`
+            return F.linear(inner.float(), weight.float())
+        return self.wo(inner.to(weight.dtype) if weight.is_floating_point() else inner)
+
+
+def _widen(states: Tensor) -> Tensor:
+    """Bring fp16 states to fp32, infinities made finite; others pass unchanged."""
+    return clamp_half(states).float() if states.dtype == torch.float16 else states
+
+
+class LayerFF(nn.Module):
+    """Feed-forward layer with its norm and residual sum."""
+
+    def __init__(self, config: LongT5Config):
+        super().__init__()
+        self.DenseReluDense = DenseReluDense(config)
+        self.layer_norm = RMSNorm(config)
+        self.dropout = config.dropout_rate
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Transform ``(…, d_model)``."""
+        return states + F.dropout(self.DenseReluDense(self.layer_norm(states)), self.dropout, self.training)
+
+
+def attention_projections(module: nn.Module, config: LongT5Config) -> None:
+    """Give a module the projections ``q``, ``k``, ``v`` and ``o``."""
+    inner = config.num_heads * config.d_kv
+    module.q = nn.Linear(config.d_model, inner, bias=False)
+    module.k = nn.Linear(config.d_model, inner, bias=False)
+    module.v = nn.Linear(config.d_model, inner, bias=False)
+    module.o = nn.Linear(inner, config.d_model, bias=False)
+
+
+class EncoderAttention(nn.Module):
+    """Projections and attention of one encoder block; block 0 owns the biases that all blocks use."""
+
+    def __init__(self, config: LongT5Config, has_bias: bool):
+        super().__init__()
+        self.heads, self.window, self.dropout = config.num_heads, config.local_radius, config.dropout_rate
+        self.block_size, self.max_distance = config.global_block_size, config.relative_attention_max_distance
+        attention_projections(self, config)
+        self.transient = config.encoder_attention_type == "transient-global"
+        if has_bias:
+            self.relative_attention_bias = nn.Embedding(config.relative_attention_num_buckets, self.heads)
+        if has_bias and self.transient:
+            self.global_relative_attention_bias = nn.Embedding(config.relative_attention_num_buckets, self.heads)
+        if self.transient:
+            self.global_input_layer_norm = RMSNorm(config)
+
+    def biases(self, length: int) -> dict[str, Tensor]:
+        """Return the biases of block 0 for documents of ``length`` tokens: one number a head and distance."""
+        table = self.relative_attention_bias.weight
+        reach = {"max_distance": self.max_distance}
+        out = {"local_bias": distance_bias(table, distances(self.window, table.device), **reach)}
+        if self.transient:
+            table = self.global_relative_attention_bias.weight
+            count = length // self.block_size
+            between = distances(count - 1, table.device)  # of blocks; none if there is no block
+            out["side_bias"] = distance_bias(table, between, **reach)
+        return out
+
+    def _side(self, states: Tensor, padding: Tensor | None) -> Tensor | None:
+        """Transient tokens ``(batch, length // block_size, d_model)``, before projection."""
+        if not self.transient:
+            return None
+        sums = transient_sums(states, block_size=self.block_size, padding=padding)
+        return self.global_input_layer_norm(sums).to(states.dtype)
+
+    def forward(self, states: Tensor, padding: Tensor | None, biases: dict[str, Tensor]) -> Tensor:
+        """Attend from every token of ``(batch, length, d_model)``; ``(batch, length, inner)``, before ``o``."""
+        side = self._side(states, padding)
+        keys = {}
+        if side is not None:
+            keys = {
+                "side_key": split_heads(self.k(side), self.heads),
+                "side_value": split_heads(self.v(side), self.heads),
+            }
+        query, key, value = (split_heads(p(states), self.heads) for p in (self.q, self.k, self.v))
+        del states
+        context = transient_global_attention(
+            query,
+            key,
+            value,
+            window=self.window,
+            block_size=self.block_size,
+            padding=padding,
+            scale=1.0,
+            dropout=self.dropout if self.training else 0.0,
+            **keys,
+            **biases,
+        )
+        return merge_heads(context)
+
+    def weights(self, states: Tensor, padding: Tensor | None, biases: dict[str, Tensor]) -> Tensor:
+        """Return attention weights for looking at, see :func:`.transient_global_weights`."""
+        side = self._side(states, padding)
+        return transient_global_weights(
+            split_heads(self.q(states), self.heads),
+            split_heads(self.k(states), self.heads),
+            window=self.window,
+            side_key=None if side is None else split_heads(self.k(side), self.heads),
+            block_size=self.block_size,
+            padding=padding,
+            scale=1.0,
+            **biases,
+        )
+
+
+ATTENTION_NAMES = {"local": "LocalSelfAttention", "transient-global": "TransientGlobalSelfAttention"}
+
+
+class EncoderSelfAttentionLayer(nn.Module):
+    """Attention with its norm, under the parameter name of its kind."""
+
+    def __init__(self, config: LongT5Config, has_bias: bool):
+        super().__init__()
+        kind = config.encoder_attention_type
+        if kind not in ATTENTION_NAMES:
+            raise ValueError(f"config.encoder_attention_type is {kind!r}, expected 'local' or 'transient-global'")
+        self._name = ATTENTION_NAMES[kind]
+        self.add_module(self._name, EncoderAttention(config, has_bias))
+        self.layer_norm = RMSNorm(config)
+
+    @property
+    def attention(self) -> EncoderAttention:
+        """The attention, whatever its kind."""
+        return getattr(self, self._name)
+
+
+class LongT5EncoderBlock(GradientCheckpointingLayer):
+    """Attention and feed-forward layer, each after a normalization."""
+
+    def __init__(self, config: LongT5Config, has_bias: bool):
+        super().__init__()
+        self.dropout = config.dropout_rate
+        self.layer = nn.ModuleList([EncoderSelfAttentionLayer(config, has_bias), LayerFF(config)])
+
+    def forward(
+        self, states: Tensor, padding: Tensor | None, biases: dict[str, Tensor], in_place: bool = False
+    ) -> Tensor:
+        """Transform ``(batch, length, d_model)``; ``in_place`` lets the result overwrite ``states``."""
+        attention = self.layer[0].attention
+        context = attention(by_chunks(self.layer[0].layer_norm, states), padding, biases)
+        return by_chunks(self._after_attention, states, context, out=states if in_place else None)
+
+    def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
+        attended = clamp_half(self.layer[0].attention.o(context))
+        return self.layer[1](states + F.dropout(attended, self.dropout, self.training))
+
+    def weights(self, states: Tensor, padding: Tensor | None, biases: dict[str, Tensor]) -> Tensor:
+        """Return attention weights for looking at, see :func:`.transient_global_weights`."""
+        return self.layer[0].attention.weights(self.layer[0].layer_norm(states), padding, biases)
+
+
+class T5Attention(DecoderAttention):
+    """Self- or cross-attention of the decoder under T5's parameter names; scores are not scaled."""
+
+    scale = 1.0
+
+    def __init__(self, config: LongT5Config, layer_idx: int, has_bias: bool):
+        nn.Module.__init__(self)
+        self.heads, self.dropout, self.layer_idx = config.num_heads, config.dropout_rate, layer_idx
+        attention_projections(self, config)
+        if has_bias:
+            self.relative_attention_bias = nn.Embedding(config.relative_attention_num_buckets, self.heads)
+
+    q_proj = property(lambda self: self.q)
+    k_proj = property(lambda self: self.k)
+    v_proj = property(lambda self: self.v)
+    out_proj = property(lambda self: self.o)
+
+
+class DecoderAttentionLayer(nn.Module):
+    """Attention with its norm and residual sum."""
+
+    def __init__(self, config: LongT5Config, layer_idx: int, name: str, has_bias: bool = False):
+        super().__init__()
+        self._name, self.dropout = name, config.dropout_rate
+        self.add_module(name, T5Attention(config, layer_idx, has_bias))
+        self.layer_norm = RMSNorm(config)
+
+    @property
+    def attention(self) -> T5Attention:
+        """Self- or cross-attention."""
+        return getattr(self, self._name)
+
+    def forward(self, states: Tensor, mask: Tensor | None, *arguments) -> tuple[Tensor, Tensor | None]:
+        """Transform ``(rows, length, d_model)``; arguments as in :class:`.DecoderAttention`."""
+        out, weights = self.attention(self.layer_norm(states), mask, *arguments)
+        return states + F.dropout(clamp_half(out), self.dropout, self.training), weights
+
+
+class LongT5DecoderBlock(GradientCheckpointingLayer):
+    """Self-attention, cross-attention and feed-forward layer, each after a normalization."""
+
+    def __init__(self, config: LongT5Config, layer_idx: int):
+        super().__init__()
+        self.layer = nn.ModuleList(
+            [
+                DecoderAttentionLayer(config, layer_idx, "SelfAttention", has_bias=layer_idx == 0),
+                DecoderAttentionLayer(config, layer_idx, "EncDecAttention"),
+                LayerFF(config),
+            ]
+        )
+
+    def forward(self, states, mask, encoder_states, encoder_mask, cache=None, with_weights=False):
+        """Return new states ``(rows, length, d_model)`` and the weights of self- and cross-attention or ``None``."""
+        states, own = self.layer[0](states, mask, None, cache, with_weights)
+        cross = None
+        if encoder_states is not None:
+            states, cross = self.layer[1](states, encoder_mask, encoder_states, cache, with_weights)
+        return self.layer[2](states), own, cross
