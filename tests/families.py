@@ -51,8 +51,33 @@ def _led() -> type:
     return LEDForConditionalGeneration
 
 
+def pegasus_x_config(**changes) -> transformers.PegasusXConfig:
+    fields = {
+        "vocab_size": 101,
+        "d_model": 32,
+        "encoder_layers": 3,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4,
+        "encoder_ffn_dim": 48,
+        "decoder_ffn_dim": 48,
+        "num_global_tokens": 5,
+        "block_size": 16,
+        "dropout": 0.0,
+        "activation_function": "relu",
+    }
+    return transformers.PegasusXConfig(**fields | changes)
+
+
+def _pegasus_x() -> type:
+    from longsum_lib.models.pegasus_x import PegasusXForConditionalGeneration
+
+    return PegasusXForConditionalGeneration
+
+
 FAMILIES = {
     "led": Family("led", _led, "LEDForConditionalGeneration", led_config, has_global_mask=True),
+    "pegasus_x": Family("pegasus_x", _pegasus_x, "PegasusXForConditionalGeneration", pegasus_x_config),
 }
 
 

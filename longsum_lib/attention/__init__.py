@@ -5,6 +5,7 @@ from longsum_lib._lazy import attach
 _EXPORTS = {
     "KeySet": "longsum_lib.attention.engine",
     "block_attention": "longsum_lib.attention.engine",
+    "block_local_attention": "longsum_lib.attention.block_local",
     "dense_attention": "longsum_lib.attention.reference",
     "lsg_attention": "longsum_lib.attention.lsg",
     "sliding_window_attention": "longsum_lib.attention.sliding_window",

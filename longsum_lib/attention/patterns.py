@@ -255,6 +255,37 @@ def transient_global(length: int, window: int, block_size: int, *, padding: Tens
     return torch.cat([near, real[..., :, None] & exists[..., None, :]], dim=-1)
 
 
+def block_local(
+    length: int, block_size: int, *, stagger: bool = False, num_globals: int = 0, padding: Tensor | None = None
+) -> Tensor:
+    """Disjoint blocks, shifted by half a block if staggered, and global tokens in front (PEGASUS-X).
+
+    Args:
+        length: number of tokens.
+        block_size: tokens in a block.
+        stagger: shift the blocks by half their size, as odd layers do.
+        num_globals: global tokens; they see all and are seen by all.
+        padding: ``(length,)`` or ``(batch, length)`` bool, ``True`` for real tokens.
+
+    Returns:
+        ``(num_globals + length, num_globals + length)`` bool, with a batch dimension where ``padding`` has one.
+
+    Example:
+        >>> block_local(4, 2).int().tolist()
+        [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+        >>> block_local(4, 2, stagger=True).int().tolist()
+        [[1, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 1]]
+    """
+    if block_size < 1:
+        raise ValueError(f"block_size is {block_size}, expected at least 1")
+    query, key = _positions(length)
+    offset = block_size // 2 if stagger else 0
+    sees = (query + offset) // block_size == (key + offset) // block_size
+    if padding is not None:
+        sees = sees & padding[..., :, None] & padding[..., None, :]
+    return _with_globals(sees, num_globals, padding)
+
+
 def reach(layers: list[Tensor]) -> Tensor:
     """Which inputs can influence which outputs of a stack of layers.
 

@@ -9,8 +9,11 @@ _EXPORTS = {
     "LEDForSequenceClassification": "longsum_lib.models.led",
     "LEDModel": "longsum_lib.models.led",
     "LEDTokenizer": "longsum_lib.models.led",
+    "PegasusXConfig": "transformers",
+    "PegasusXForConditionalGeneration": "longsum_lib.models.pegasus_x",
+    "PegasusXModel": "longsum_lib.models.pegasus_x",
     "load": "longsum_lib.models.auto",
     "load_tokenizer": "longsum_lib.models.auto",
 }
 
-__all__ = attach(__name__, _EXPORTS, ("auto", "cache", "layers", "led"))
+__all__ = attach(__name__, _EXPORTS, ("auto", "cache", "layers", "led", "pegasus_x"))

@@ -26,6 +26,7 @@ from .layers import (
     FeedForward,
     by_chunks,
     clamp_half,
+    embed_tokens,
     merge_heads,
     new_cache,
     run_decoder,
@@ -321,14 +322,6 @@ class LEDDecoder(LEDPreTrainedModel):
             output_hidden_states=output_hidden_states,
         )
         return output if return_dict in (None, True) else output.to_tuple()
-
-
-def embed_tokens(module: nn.Module, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
-    """Return the embeddings that were given, or look the ids up; exactly one of them must be given."""
-    if (input_ids is None) == (inputs_embeds is None):
-        given = "both" if input_ids is not None else "neither"
-        raise ValueError(f"{type(module).__name__} got {given} of input_ids and inputs_embeds; give exactly one")
-    return module.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
 
 
 class LEDModel(LEDPreTrainedModel):

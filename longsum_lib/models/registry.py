@@ -56,6 +56,11 @@ MODEL_TYPES: dict[str, ModelType] = {
         first_token_global=True,
         tokenizers={"LEDTokenizer": "LEDTokenizer", "LEDTokenizerFast": "LEDTokenizer"},
     ),
+    "pegasus_x": ModelType(
+        module="longsum_lib.models.pegasus_x",
+        classes=_class_names("PegasusX", "summarization", "features"),
+        fp16_safe=False,
+    ),
 }
 """``model_type`` of a checkpoint's config -> how to load it. A new model is one entry here."""
 

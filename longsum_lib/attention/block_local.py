@@ -1,0 +1,235 @@
+"""Staggered block-local attention with global tokens beside the sequence: the attention of PEGASUS-X."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from . import patterns
+from .engine import KeySet, block_attention
+from .opaque import opaque
+from .reference import dense_attention
+
+
+def block_local_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    global_query: Tensor,
+    global_key: Tensor,
+    global_value: Tensor,
+    *,
+    block_size: int,
+    stagger: bool = False,
+    padding: Tensor | None = None,
+    scale: float | None = None,
+    dropout: float = 0.0,
+    backend: str = "auto",
+) -> tuple[Tensor, Tensor]:
+    r"""Attend inside disjoint blocks and to global tokens; the global tokens attend to everything.
+
+    With :math:`o = \lfloor B / 2 \rfloor` if staggered, else 0, token :math:`i` sees the tokens of its block,
+    :math:`\{j : \lfloor (j + o) / B \rfloor = \lfloor (i + o) / B \rfloor\}`, and all global tokens. A global token
+    sees all global tokens and all tokens. Layers alternate between the two tilings, so that information crosses the
+    borders of blocks.
+
+    Args:
+        query: ``(batch, heads, length, head_dim)``, fp32, bf16 or fp16.
+        key: same shape.
+        value: same shape.
+        global_query: ``(batch, heads, globals, head_dim)``; they stand beside the sequence, not in it.
+        global_key: same shape.
+        global_value: same shape.
+        block_size: tokens in a block, even if ``stagger``.
+        stagger: shift the blocks by half their size.
+        padding: ``(batch, length)`` bool, ``True`` for real tokens; the others neither see nor are seen.
+        scale: factor of the dot product; ``None`` = ``head_dim ** -0.5``.
+        dropout: probability of dropping an attention weight.
+        backend: ``"reference"`` (dense oracle), ``"blocked"`` (any device) or ``"auto"``.
+
+    Returns:
+        Tokens ``(batch, heads, length, head_dim)``, zeros in the rows of padding, and global tokens
+        ``(batch, heads, globals, head_dim)``.
+
+    Raises:
+        ValueError: if shapes disagree, ``block_size < 1`` or odd while staggering, or the backend is unknown.
+
+    Cost:
+        time ``O(length · (block_size + globals))``; extra memory: the output.
+
+    Source:
+        Phang, Zhao and Liu 2022, section 3. The reference pads the sequence to whole blocks; here blocks are cut.
+
+    Example:
+        >>> q = torch.randn(1, 2, 100, 8)
+        >>> g = torch.randn(1, 2, 4, 8)
+        >>> tokens, globals_ = block_local_attention(q, q, q, g, g, g, block_size=16, stagger=True)
+        >>> tokens.shape, globals_.shape
+        (torch.Size([1, 2, 100, 8]), torch.Size([1, 2, 4, 8]))
+    """
+    _check(query, key, value, (global_query, global_key, global_value), block_size, stagger, padding, backend)
+    scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
+    offset = block_size // 2 if stagger else 0
+    tensors = (query, key, value, global_query, global_key, global_value)
+    if backend == "reference":
+        if dropout:
+            raise ValueError(f"backend 'reference' has no dropout, got dropout={dropout}; use 'blocked'")
+        return _reference(*tensors, block_size, stagger, padding, scale)
+    if torch.compiler.is_compiling() and not dropout:
+        tokens = _tokens_operator(query, key, value, global_key, global_value, padding, block_size, offset, scale)
+        return tokens, _globals_operator(global_query, key, value, global_key, global_value, padding, scale)
+    tokens = token_rows(query, key, value, global_key, global_value, padding, block_size, offset, scale, dropout)
+    return tokens, global_rows(global_query, key, value, global_key, global_value, padding, scale, dropout)
+
+
+def token_rows(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    global_key: Tensor,
+    global_value: Tensor,
+    padding: Tensor | None,
+    block_size: int,
+    offset: int,
+    scale: float,
+    dropout: float = 0.0,
+) -> Tensor:
+    """Attend from every token to its block and the global tokens; shapes as above."""
+    own = KeySet(key, value, block_size, block_size, start=-offset, step=block_size, offset=offset, attend=padding)
+    sets = [own]
+    if global_key.shape[2]:
+        sets.append(KeySet(global_key, global_value, min(4096, query.shape[2]) or 1))
+    return block_attention(query, sets, scale=scale, attend=padding, dropout=dropout)
+
+
+def global_rows(
+    global_query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    global_key: Tensor,
+    global_value: Tensor,
+    padding: Tensor | None,
+    scale: float,
+    dropout: float = 0.0,
+) -> Tensor:
+    """Attend from every global token to all tokens and all global tokens; shapes as above."""
+    count = max(1, global_query.shape[2])
+    sets = [KeySet(key, value, count, attend=padding), KeySet(global_key, global_value, count)]
+    return block_attention(global_query, sets, scale=scale, dropout=dropout)
+
+
+@opaque("block_local_tokens")
+def _tokens_operator(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    global_key: Tensor,
+    global_value: Tensor,
+    padding: Tensor | None,
+    block_size: int,
+    offset: int,
+    scale: float,
+) -> Tensor:
+    return token_rows(query, key, value, global_key, global_value, padding, block_size, offset, scale)
+
+
+@opaque("block_local_globals")
+def _globals_operator(
+    global_query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    global_key: Tensor,
+    global_value: Tensor,
+    padding: Tensor | None,
+    scale: float,
+) -> Tensor:
+    return global_rows(global_query, key, value, global_key, global_value, padding, scale)
+
+
+def block_local_weights(
+    query: Tensor,
+    key: Tensor,
+    global_query: Tensor,
+    global_key: Tensor,
+    *,
+    block_size: int,
+    stagger: bool,
+    padding: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Return the attention weights in the layout of transformers' PEGASUS-X, for looking at.
+
+    Args:
+        query: ``(batch, heads, length, head_dim)``; key likewise.
+        key: see above.
+        global_query: ``(batch, heads, globals, head_dim)``; key likewise.
+        global_key: see above.
+        block_size: tokens in a block.
+        stagger: shift the blocks by half their size.
+        padding: ``(batch, length)`` bool, ``True`` for real tokens.
+
+    Returns:
+        ``"local"``: ``(batch, heads, blocks, block_size, globals + block_size)``, first the global tokens, with
+        the last block filled up, and half a block on both sides if staggered; ``"global"``: ``(batch, heads,
+        globals, globals + length)`` with the same filling.
+
+    Cost:
+        time and memory ``O(batch · heads · length · (globals + block_size))``.
+    """
+    batch, _, length, dim = query.shape
+    scale = dim**-0.5
+    padding = torch.ones(batch, length, dtype=torch.bool, device=query.device) if padding is None else padding
+    fill = -length % block_size
+    shift = block_size // 2 if stagger else 0
+    pad = torch.nn.functional.pad
+    visible = pad(padding, (shift, fill + shift))  # (b, whole blocks)
+    whole_query, whole_key = (pad(t, (0, 0, shift, fill + shift)) for t in (query, key))
+    lowest = torch.finfo(torch.float32).min
+
+    scores = torch.cat([global_query @ global_key.mT, global_query @ whole_key.mT], -1).float() * scale
+    hidden = pad(~visible, (global_key.shape[2], 0))[:, None, None, :]
+    everything = scores.masked_fill(hidden, lowest).softmax(-1).to(query.dtype)
+
+    asking, asked = (t.unflatten(2, (-1, block_size)) for t in (whole_query, whole_key))  # (b, h, blocks, block, dim)
+    hidden = ~visible.view(batch, 1, -1, 1, block_size)
+    near = (asking @ asked.mT).float() * scale
+    far = (asking @ global_key.unsqueeze(2).mT).float() * scale
+    local = torch.cat([far, near.masked_fill(hidden, lowest)], -1).softmax(-1).to(query.dtype)
+    return {"global": everything, "local": local}
+
+
+def _reference(query, key, value, global_query, global_key, global_value, block_size, stagger, padding, scale):
+    batch, _, length, _ = query.shape
+    sees = patterns.block_local(length, block_size, stagger=stagger).to(query.device)[None]
+    visible = torch.ones(batch, length, dtype=torch.bool, device=query.device) if padding is None else padding
+    sees = sees & visible[:, None, :] & visible[:, :, None]
+    to_globals = visible[:, :, None].expand(-1, -1, global_key.shape[2])
+    keys, values = torch.cat([global_key, key], 2), torch.cat([global_value, value], 2)
+    tokens = dense_attention(query, keys, values, attend=torch.cat([to_globals, sees], -1)[:, None], scale=scale)
+    all_keys = torch.nn.functional.pad(visible, (global_key.shape[2], 0), value=True)
+    return tokens, dense_attention(global_query, keys, values, attend=all_keys[:, None, None, :], scale=scale)
+
+
+def _check(query, key, value, globals_, block_size, stagger, padding, backend) -> None:
+    if query.dim() != 4 or key.shape != query.shape or value.shape != query.shape:
+        raise ValueError(
+            f"query, key and value have shapes {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}; "
+            "all three must be (batch, heads, length, head_dim)"
+        )
+    batch, heads, length, dim = query.shape
+    for tensor in globals_:
+        if tensor.dim() != 4 or (tensor.shape[0], tensor.shape[1], tensor.shape[3]) != (batch, heads, dim):
+            raise ValueError(
+                f"a global tensor has shape {tuple(tensor.shape)}, expected (batch, heads, globals, head_dim) = "
+                f"({batch}, {heads}, globals, {dim})"
+            )
+    if block_size < 1 or (stagger and block_size % 2):
+        raise ValueError(
+            f"block_size is {block_size}, expected at least 1, and an even number when blocks are staggered"
+        )
+    if padding is not None and (padding.dtype != torch.bool or padding.shape != (batch, length)):
+        raise ValueError(
+            f"padding is {padding.dtype} {tuple(padding.shape)}, "
+            f"expected torch.bool (batch, length) = {(batch, length)}"
+        )
+    if backend not in ("auto", "reference", "blocked"):
+        raise ValueError(f"backend is {backend!r}, expected one of auto, reference, blocked")

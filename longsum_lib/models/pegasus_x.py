@@ -1,0 +1,296 @@
+"""PEGASUS-X: staggered blocks and a stream of global tokens in the encoder, a dense decoder.
+
+Same classes, parameter names and config as transformers. What differs: the input is never padded to whole blocks,
+positions are exact in every dtype (transformers computes them in the model's: of 4,096 positions in bf16 only 769
+differ), and the beams of a document share its keys and values.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PegasusXConfig, PreTrainedModel
+from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPastAndCrossAttentions
+
+from ..attention.block_local import block_local_attention, block_local_weights
+from .cache import SharedGenerationMixin
+from .layers import (
+    DecoderLayer,
+    FeedForward,
+    by_chunks,
+    clamp_half,
+    embed_tokens,
+    merge_heads,
+    new_cache,
+    run_decoder,
+    split_heads,
+    to_padding,
+)
+from .positions import ScaledEmbedding, SinusoidalPositions
+from .seq2seq import ConditionalGeneration, EncoderDecoder
+
+__all__ = ["PegasusXDecoder", "PegasusXEncoder", "PegasusXForConditionalGeneration", "PegasusXModel"]
+
+
+class GlobalLocalAttention(nn.Module):
+    """Projections, shared by tokens and global tokens, and the attention of one encoder layer."""
+
+    def __init__(self, config: PegasusXConfig, stagger: bool):
+        super().__init__()
+        d_model, self.heads = config.d_model, config.encoder_attention_heads
+        if d_model % self.heads:
+            raise ValueError(f"config.d_model is {d_model}, not a multiple of encoder_attention_heads, {self.heads}")
+        self.block_size, self.stagger, self.dropout = config.block_size, stagger, config.attention_dropout
+        self.k_proj = nn.Linear(d_model, d_model, bias=False)
+        self.v_proj = nn.Linear(d_model, d_model, bias=False)
+        self.q_proj = nn.Linear(d_model, d_model, bias=False)
+        self.out_proj = nn.Linear(d_model, d_model, bias=False)
+
+    def _project(self, states: Tensor) -> list[Tensor]:
+        return [split_heads(p(states), self.heads) for p in (self.q_proj, self.k_proj, self.v_proj)]
+
+    def forward(self, tokens: Tensor, globals_: Tensor, padding: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Attend from ``(batch, length, d_model)`` and ``(batch, globals, d_model)``; same shapes back, unprojected."""
+        dropout = self.dropout if self.training else 0.0
+        out = block_local_attention(
+            *self._project(tokens),
+            *self._project(globals_),
+            block_size=self.block_size,
+            stagger=self.stagger,
+            padding=padding,
+            dropout=dropout,
+        )
+        return merge_heads(out[0]), merge_heads(out[1])
+
+    def weights(self, tokens: Tensor, globals_: Tensor, padding: Tensor | None) -> dict[str, Tensor]:
+        """Return attention weights for looking at, see :func:`block_local_weights`."""
+        query, key, _ = self._project(tokens)
+        global_query, global_key, _ = self._project(globals_)
+        geometry = {"block_size": self.block_size, "stagger": self.stagger}
+        return block_local_weights(query, key, global_query, global_key, padding=padding, **geometry)
+
+
+class PegasusXEncoderLayer(FeedForward, GradientCheckpointingLayer):
+    """Attention and feed-forward block, each after a normalization, for tokens and global tokens."""
+
+    def __init__(self, config: PegasusXConfig, stagger: bool):
+        super().__init__()
+        self.self_attn = GlobalLocalAttention(config, stagger)
+        self.self_attn_layer_norm = nn.LayerNorm(config.d_model)
+        self.global_self_attn_layer_norm = nn.LayerNorm(config.d_model)
+        self.dropout, self.activation_dropout = config.dropout, config.activation_dropout
+        self.activation_fn = ACT2FN[config.activation_function]
+        self.fc1 = nn.Linear(config.d_model, config.encoder_ffn_dim)
+        self.fc2 = nn.Linear(config.encoder_ffn_dim, config.d_model)
+        self.final_layer_norm = nn.LayerNorm(config.d_model)
+
+    def _norms(self, tokens: Tensor, globals_: Tensor) -> tuple[Tensor, Tensor]:
+        return by_chunks(self.self_attn_layer_norm, tokens), self.global_self_attn_layer_norm(globals_)
+
+    def forward(
+        self, tokens: Tensor, globals_: Tensor, padding: Tensor | None, in_place: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Transform both streams; ``in_place`` lets the new tokens overwrite the old ones."""
+        context, global_context = self.self_attn(*self._norms(tokens, globals_), padding)
+        tokens = by_chunks(self._after_attention, tokens, context, out=tokens if in_place else None)
+        return tokens, self._after_attention(globals_, global_context)
+
+    def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
+        states = states + F.dropout(self.self_attn.out_proj(context), self.dropout, self.training)
+        return clamp_half(states + self.feed_forward(self.final_layer_norm(states)))
+
+    def weights(self, tokens: Tensor, globals_: Tensor, padding: Tensor | None) -> dict[str, Tensor]:
+        """Return attention weights for looking at, see :func:`block_local_weights`."""
+        return self.self_attn.weights(*self._norms(tokens, globals_), padding)
+
+
+class PegasusXPreTrainedModel(PreTrainedModel):
+    """What all PEGASUS-X classes share."""
+
+    config_class = PegasusXConfig
+    config: PegasusXConfig
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["PegasusXEncoderLayer", "DecoderLayer"]  # noqa: RUF012 - read by transformers
+
+
+def _embedding(config: PegasusXConfig) -> ScaledEmbedding:
+    scale = math.sqrt(config.d_model) if config.scale_embedding else 1.0
+    return ScaledEmbedding(config.vocab_size, config.d_model, config.pad_token_id, scale)
+
+
+class PegasusXEncoder(PegasusXPreTrainedModel):
+    """Embeddings, global tokens and encoder layers; takes documents of any length."""
+
+    def __init__(self, config: PegasusXConfig):
+        super().__init__(config)
+        self.dropout, self.layerdrop = config.dropout, config.encoder_layerdrop
+        if config.stagger_local_blocks and config.block_size % 2:
+            raise ValueError(f"config.block_size is {config.block_size}; staggered blocks need an even number")
+        self.embed_tokens = _embedding(config)
+        self.embed_global = nn.Embedding(config.num_global_tokens, config.d_model)
+        self.embed_positions = SinusoidalPositions(config.d_model)
+        self.layers = nn.ModuleList(
+            [
+                PegasusXEncoderLayer(config, config.stagger_local_blocks and i % 2 == 1)
+                for i in range(config.encoder_layers)
+            ]
+        )
+        self.layer_norm = nn.LayerNorm(config.d_model)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> BaseModelOutput | tuple:
+        """Encode documents.
+
+        Args:
+            input_ids: ``(batch, length)`` int64; or ``inputs_embeds``.
+            attention_mask: ``(batch, length)`` of any dtype, > 0 for real tokens; ``None`` = all real.
+            inputs_embeds: ``(batch, length, d_model)``, scaled already, without positions.
+            output_attentions: also return weights, see :func:`.block_local.block_local_weights`.
+            output_hidden_states: also return the tokens before every layer and, at the end, the pair of normalized
+                tokens and global tokens, as transformers does.
+            return_dict: ``False`` gives a tuple.
+            kwargs: ignored; ``generate`` passes what other encoders need.
+
+        Returns:
+            ``last_hidden_state`` ``(batch, length, d_model)`` and what was asked for.
+
+        Raises:
+            ValueError: if both or neither of ids and embeddings are given.
+
+        Cost:
+            time ``O(length · (d_model² + d_model · (block_size + globals)))``; extra memory about six times the states.
+        """
+        output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        tokens = embed_tokens(self, input_ids, inputs_embeds)
+        positions = self.embed_positions(tokens.shape[1], tokens.device)
+        tokens = F.dropout(tokens + positions.to(tokens.dtype), self.dropout, self.training)
+        globals_ = self.embed_global.weight.expand(tokens.shape[0], -1, -1)
+        padding = to_padding(attention_mask)
+        hidden, weights = [], []
+        in_place = not (output_hidden_states or torch.is_grad_enabled())
+        for layer in self.layers:
+            if output_hidden_states:
+                hidden.append(tokens)
+            if self.training and self.layerdrop and torch.rand(()) < self.layerdrop:
+                continue
+            if output_attentions:
+                weights.append(layer.weights(tokens, globals_, padding))
+            tokens, globals_ = layer(tokens, globals_, padding, in_place)
+        tokens = by_chunks(self.layer_norm, tokens, out=tokens if in_place else None)
+        if output_hidden_states:
+            hidden.append((tokens, globals_))
+        output = BaseModelOutput(
+            last_hidden_state=tokens,
+            hidden_states=tuple(hidden) if output_hidden_states else None,
+            attentions=tuple(weights) if output_attentions else None,
+        )
+        return output if return_dict else output.to_tuple()
+
+
+class PegasusXDecoder(PegasusXPreTrainedModel):
+    """Embeddings and decoder layers."""
+
+    def __init__(self, config: PegasusXConfig):
+        super().__init__(config)
+        self.dropout, self.layerdrop = config.dropout, config.decoder_layerdrop
+        self.embed_tokens = _embedding(config)
+        self.embed_positions = SinusoidalPositions(config.d_model)
+        self.layers = nn.ModuleList(
+            [DecoderLayer(config, i, pre_norm=True, bias=False) for i in range(config.decoder_layers)]
+        )
+        self.layer_norm = nn.LayerNorm(config.d_model)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        past_key_values=None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> BaseModelOutputWithPastAndCrossAttentions | tuple:
+        """Decode ``(rows, length)`` tokens against ``(documents, keys, d_model)`` encoder states.
+
+        Rows are a multiple of documents, the beams of one document side by side.
+        """
+        output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        use_cache = self.config.use_cache if use_cache is None else use_cache
+        embeds = embed_tokens(self, input_ids, inputs_embeds)
+        cache = new_cache(
+            use_cache and not (self.gradient_checkpointing and self.training), past_key_values, self.config
+        )
+        past = cache.get_seq_length() if cache is not None else 0
+        length = embeds.shape[1]
+        if isinstance(past, int):
+            positions = self.embed_positions(past + length, embeds.device)[past:]
+        else:  # a static cache knows its length as a tensor
+            most = cache.get_max_length()
+            positions = self.embed_positions(most, embeds.device)[torch.arange(length, device=embeds.device) + past]
+        output = run_decoder(
+            self,
+            F.dropout(embeds + positions.to(embeds.dtype), self.dropout, self.training),
+            attention_mask=attention_mask,
+            encoder_states=encoder_hidden_states,
+            encoder_padding=to_padding(encoder_attention_mask),
+            cache=cache,
+            final_norm=self.layer_norm,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+        )
+        return output if return_dict in (None, True) else output.to_tuple()
+
+
+class PegasusXModel(EncoderDecoder, PegasusXPreTrainedModel):
+    """Encoder and decoder without a head."""
+
+    _tied_weights_keys = {  # noqa: RUF012 - read by transformers
+        "encoder.embed_tokens.weight": "shared.weight",
+        "decoder.embed_tokens.weight": "shared.weight",
+    }
+
+    def __init__(self, config: PegasusXConfig):
+        super().__init__(config)
+        self.shared = _embedding(config)
+        self.encoder = PegasusXEncoder(config)
+        self.decoder = PegasusXDecoder(config)
+        self.post_init()
+
+
+class PegasusXForConditionalGeneration(ConditionalGeneration, PegasusXPreTrainedModel, SharedGenerationMixin):
+    """PEGASUS-X that writes: a language-model head, tied to the embedding, and ``generate``."""
+
+    _tied_weights_keys = {"lm_head.weight": "model.shared.weight"}  # noqa: RUF012 - read by transformers
+
+    def __init__(self, config: PegasusXConfig):
+        super().__init__(config)
+        self.model = PegasusXModel(config)
+        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.post_init()

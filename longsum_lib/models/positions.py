@@ -1,0 +1,83 @@
+"""Position tables that are computed, not learned."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def sinusoids(length: int, d_model: int, *, first: int = 0, device=None) -> Tensor:
+    r"""Return PEGASUS-X's sinusoids: sines in the first half of the columns, cosines in the second.
+
+    .. math:: S_{p, k} = \sin(p f_k), \quad S_{p, d/2 + k} = \cos(p f_k), \quad f_k = 10000^{-k / (d/2 - 1)}
+
+    Args:
+        length: number of positions.
+        d_model: number of columns, even.
+        first: the first position.
+        device: where the table lives.
+
+    Returns:
+        ``(length, d_model)`` fp32, whatever the model's dtype: in bf16 the positions themselves are rounded, and
+        of 4,096 positions only 769 rows stay distinct.
+
+    Raises:
+        ValueError: if ``d_model`` is odd.
+
+    Source:
+        Phang, Zhao and Liu 2022; note the ``d/2 - 1``, where PEGASUS has ``d/2``.
+
+    Example:
+        >>> sinusoids(2, 4)[1].tolist() == [math.sin(1), math.sin(1e-4), math.cos(1), math.cos(1e-4)]
+        False
+        >>> torch.allclose(sinusoids(2, 4)[1, :2], torch.tensor([math.sin(1), math.sin(1e-4)]))
+        True
+    """
+    if d_model % 2:
+        raise ValueError(f"d_model is {d_model}, expected an even number: half of the columns are sines")
+    half = d_model // 2
+    frequency = torch.exp(torch.arange(half, device=device) * -(math.log(10000.0) / max(1, half - 1)))
+    angle = torch.arange(first, first + length, device=device)[:, None] * frequency[None, :]
+    return torch.cat([angle.sin(), angle.cos()], dim=-1)
+
+
+class SinusoidalPositions(nn.Module):
+    """Sinusoids of any length, computed in fp32 and kept; it has no weights.
+
+    Args:
+        d_model: number of columns.
+    """
+
+    def __init__(self, d_model: int):
+        super().__init__()
+        self.d_model = d_model
+        self._table: Tensor | None = None
+
+    def forward(self, length: int, device: torch.device) -> Tensor:
+        """Return the table of positions 0 to ``length - 1``: ``(length, d_model)`` fp32."""
+        if torch.compiler.is_compiling():
+            return sinusoids(length, self.d_model, device=device)
+        if self._table is None or self._table.shape[0] < length or self._table.device != device:
+            self._table = sinusoids(max(length, 1024), self.d_model, device=device)
+        return self._table[:length]
+
+
+class ScaledEmbedding(nn.Embedding):
+    """An embedding whose vectors come out multiplied by a factor; the stored weights are not.
+
+    Args:
+        vocab_size: number of tokens.
+        d_model: size of a vector.
+        padding_idx: token whose vector starts as zeros.
+        scale: the factor.
+    """
+
+    def __init__(self, vocab_size: int, d_model: int, padding_idx: int | None, scale: float):
+        super().__init__(vocab_size, d_model, padding_idx)
+        self.scale = scale
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Look up ``(batch, length)`` ids: ``(batch, length, d_model)``."""
+        return super().forward(input_ids) * self.scale

@@ -1,0 +1,143 @@
+"""Plumbing between encoder, decoder and head that the encoder-decoder models of BART's family share."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput, Seq2SeqModelOutput
+
+from .layers import shift_tokens_right, token_loss
+
+
+class EncoderDecoder:
+    """``forward`` of a model without a head. The class that mixes it in has ``shared``, ``encoder``, ``decoder``."""
+
+    # Whether decoder inputs are made from the encoder's input_ids when none are given, as BART does.
+    decodes_its_input = False
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the embedding that encoder, decoder and head share."""
+        return self.shared
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the shared embedding everywhere."""
+        self.shared = self.encoder.embed_tokens = self.decoder.embed_tokens = value
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs=None,
+        past_key_values=None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> Seq2SeqModelOutput | tuple:
+        """Encode documents and decode against them; arguments as in transformers' class of the same name.
+
+        Raises:
+            ValueError: if there is nothing to decode.
+        """
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        if decoder_input_ids is None and decoder_inputs_embeds is None:
+            if not self.decodes_its_input or input_ids is None:
+                name = type(self).__name__
+                raise ValueError(f"{name} got neither decoder_input_ids nor labels; give one of them, or call generate")
+            config = self.config
+            decoder_input_ids = shift_tokens_right(input_ids, config.pad_token_id, config.decoder_start_token_id)
+        asked = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
+        if encoder_outputs is None:
+            encoder_outputs = self.encoder(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                inputs_embeds=inputs_embeds,
+                return_dict=True,
+                **asked,
+            )
+        elif not isinstance(encoder_outputs, dict):
+            names = ("last_hidden_state", "hidden_states", "attentions")
+            encoder_outputs = BaseModelOutput(**dict(zip(names, encoder_outputs, strict=False)))
+        decoded = self.decoder(
+            input_ids=decoder_input_ids,
+            attention_mask=decoder_attention_mask,
+            encoder_hidden_states=encoder_outputs["last_hidden_state"],
+            encoder_attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            inputs_embeds=decoder_inputs_embeds,
+            use_cache=use_cache,
+            return_dict=True,
+            **asked,
+        )
+        output = Seq2SeqModelOutput(
+            last_hidden_state=decoded.last_hidden_state,
+            past_key_values=decoded.past_key_values,
+            decoder_hidden_states=decoded.hidden_states,
+            decoder_attentions=decoded.attentions,
+            cross_attentions=decoded.cross_attentions,
+            encoder_last_hidden_state=encoder_outputs["last_hidden_state"],
+            encoder_hidden_states=encoder_outputs.get("hidden_states"),
+            encoder_attentions=encoder_outputs.get("attentions"),
+        )
+        return output if return_dict else output.to_tuple()
+
+
+class ConditionalGeneration:
+    """``forward`` of a model that writes. The class that mixes it in has ``model`` and ``lm_head``.
+
+    ``final_logits_bias`` is added where the class has it.
+    """
+
+    final_logits_bias: Tensor | None = None
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs=None,
+        past_key_values=None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> Seq2SeqLMOutput | tuple:
+        """Return logits ``(rows, length, vocabulary)`` and, with ``labels`` ``(rows, length)``, their mean loss."""
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        if labels is not None:
+            use_cache = False
+            if decoder_input_ids is None and decoder_inputs_embeds is None:
+                decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
+        outputs = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            decoder_input_ids=decoder_input_ids,
+            decoder_attention_mask=decoder_attention_mask,
+            encoder_outputs=encoder_outputs,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            decoder_inputs_embeds=decoder_inputs_embeds,
+            use_cache=use_cache,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+        )
+        logits = self.lm_head(outputs.last_hidden_state)
+        if self.final_logits_bias is not None:
+            logits = logits + self.final_logits_bias
+        handed_on = {name: outputs[name] for name in outputs if name != "last_hidden_state"}
+        output = Seq2SeqLMOutput(loss=token_loss(logits, labels), logits=logits, **handed_on)
+        return output if return_dict else output.to_tuple()
+
+    def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
+        """Shift labels ``(rows, length)`` right by one token."""
+        return shift_tokens_right(labels, self.config.pad_token_id, self.config.decoder_start_token_id)
