@@ -21,6 +21,10 @@ _EXPORTS = {
     "LEDForSequenceClassification": "longsum_lib.models.led",
     "LEDModel": "longsum_lib.models.led",
     "LEDTokenizer": "longsum_lib.models.led",
+    "LongT5Config": "transformers",
+    "LongT5EncoderModel": "longsum_lib.models.longt5",
+    "LongT5ForConditionalGeneration": "longsum_lib.models.longt5",
+    "LongT5Model": "longsum_lib.models.longt5",
     "PegasusXConfig": "transformers",
     "PegasusXForConditionalGeneration": "longsum_lib.models.pegasus_x",
     "PegasusXModel": "longsum_lib.models.pegasus_x",
@@ -32,6 +36,7 @@ _EXPORTS = {
     "make_document": "longsum_lib.corpus",
     "sliding_window_attention": "longsum_lib.attention.sliding_window",
     "summarize": "longsum_lib.summarize",
+    "transient_global_attention": "longsum_lib.attention.transient_global",
 }
 _SUBMODULES = (
     "attention",

@@ -1,9 +1,11 @@
 """Where type checkers and editors find the lazy names; a test holds it equal to the table in __init__.py."""
 
 from transformers import LEDConfig as LEDConfig
+from transformers import LongT5Config as LongT5Config
 
 from longsum_lib.attention.reference import dense_attention as dense_attention
 from longsum_lib.attention.sliding_window import sliding_window_attention as sliding_window_attention
+from longsum_lib.attention.transient_global import transient_global_attention as transient_global_attention
 from longsum_lib.corpus import Document as Document
 from longsum_lib.corpus import make_document as make_document
 from longsum_lib.models.auto import load as load
@@ -13,6 +15,9 @@ from longsum_lib.models.led import LEDForQuestionAnswering as LEDForQuestionAnsw
 from longsum_lib.models.led import LEDForSequenceClassification as LEDForSequenceClassification
 from longsum_lib.models.led import LEDModel as LEDModel
 from longsum_lib.models.led import LEDTokenizer as LEDTokenizer
+from longsum_lib.models.longt5 import LongT5EncoderModel as LongT5EncoderModel
+from longsum_lib.models.longt5 import LongT5ForConditionalGeneration as LongT5ForConditionalGeneration
+from longsum_lib.models.longt5 import LongT5Model as LongT5Model
 from longsum_lib.summarize import Summary as Summary
 from longsum_lib.summarize import summarize as summarize
 

@@ -75,9 +75,40 @@ def _pegasus_x() -> type:
     return PegasusXForConditionalGeneration
 
 
+def longt5_config(**changes) -> transformers.LongT5Config:
+    fields = {
+        "vocab_size": 101,
+        "d_model": 32,
+        "d_kv": 12,  # heads wider than the states, as no other model has
+        "d_ff": 48,
+        "num_layers": 2,
+        "num_decoder_layers": 2,
+        "num_heads": 4,
+        "local_radius": 9,
+        "global_block_size": 4,
+        "relative_attention_max_distance": 40,
+        "dropout_rate": 0.0,
+        "decoder_start_token_id": 0,
+    }
+    return transformers.LongT5Config(**fields | changes)
+
+
+def longt5_global_config(**changes) -> transformers.LongT5Config:
+    fields = {"encoder_attention_type": "transient-global", "feed_forward_proj": "gated-gelu"}
+    return longt5_config(**fields | {"tie_word_embeddings": False} | changes)
+
+
+def _longt5() -> type:
+    from longsum_lib.models.longt5 import LongT5ForConditionalGeneration
+
+    return LongT5ForConditionalGeneration
+
+
 FAMILIES = {
     "led": Family("led", _led, "LEDForConditionalGeneration", led_config, has_global_mask=True),
     "pegasus_x": Family("pegasus_x", _pegasus_x, "PegasusXForConditionalGeneration", pegasus_x_config),
+    "longt5_local": Family("longt5_local", _longt5, "LongT5ForConditionalGeneration", longt5_config),
+    "longt5_global": Family("longt5_global", _longt5, "LongT5ForConditionalGeneration", longt5_global_config),
 }
 
 

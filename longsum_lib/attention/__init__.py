@@ -9,6 +9,7 @@ _EXPORTS = {
     "dense_attention": "longsum_lib.attention.reference",
     "lsg_attention": "longsum_lib.attention.lsg",
     "sliding_window_attention": "longsum_lib.attention.sliding_window",
+    "transient_global_attention": "longsum_lib.attention.transient_global",
 }
 
-__all__ = attach(__name__, _EXPORTS, ("engine", "lsg", "patterns", "reference", "sliding_window"))
+__all__ = attach(__name__, _EXPORTS, ("engine", "lsg", "patterns", "reference", "sliding_window", "transient_global"))

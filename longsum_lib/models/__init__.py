@@ -9,6 +9,10 @@ _EXPORTS = {
     "LEDForSequenceClassification": "longsum_lib.models.led",
     "LEDModel": "longsum_lib.models.led",
     "LEDTokenizer": "longsum_lib.models.led",
+    "LongT5Config": "transformers",
+    "LongT5EncoderModel": "longsum_lib.models.longt5",
+    "LongT5ForConditionalGeneration": "longsum_lib.models.longt5",
+    "LongT5Model": "longsum_lib.models.longt5",
     "PegasusXConfig": "transformers",
     "PegasusXForConditionalGeneration": "longsum_lib.models.pegasus_x",
     "PegasusXModel": "longsum_lib.models.pegasus_x",
@@ -16,4 +20,4 @@ _EXPORTS = {
     "load_tokenizer": "longsum_lib.models.auto",
 }
 
-__all__ = attach(__name__, _EXPORTS, ("auto", "cache", "layers", "led", "pegasus_x"))
+__all__ = attach(__name__, _EXPORTS, ("auto", "cache", "layers", "led", "longt5", "pegasus_x"))

@@ -56,6 +56,10 @@ MODEL_TYPES: dict[str, ModelType] = {
         first_token_global=True,
         tokenizers={"LEDTokenizer": "LEDTokenizer", "LEDTokenizerFast": "LEDTokenizer"},
     ),
+    "longt5": ModelType(
+        module="longsum_lib.models.longt5",
+        classes=_class_names("LongT5", "summarization", "features"),
+    ),
     "pegasus_x": ModelType(
         module="longsum_lib.models.pegasus_x",
         classes=_class_names("PegasusX", "summarization", "features"),
