@@ -22,13 +22,14 @@ import torch
 from longsum_lib.errors import MissingExtra, OptionError
 
 LONGEST_SUMMARY = 200  # tokens that the bundled models may write; a reference summary has about 140 at most
+SHORT = 256
 IGNORED = -100  # label that the loss skips
 # Lengths of the document, in tokens, by stage: (share of the training at which the stage ends, lengths).
 CURRICULUM: tuple[tuple[float, tuple[int, ...]], ...] = (
-    (0.20, (96, 128, 160)),
-    (0.32, (96, 128, 192, 256, 384)),
-    (0.50, (128, 256, 384, 512, 1024)),
-    (0.70, (128, 256, 512, 1024, 2048)),
+    (0.25, (96, 128, 160)),
+    (0.375, (96, 128, 192, 256, 384)),
+    (0.60, (128, 256, 512, 512, 1024)),
+    (0.78, (128, 256, 512, 1024, 2048)),
     (1.00, (192, 512, 1024, 2048, 4096, 4096)),
 )
 
@@ -40,13 +41,13 @@ class Recipe:
     Attributes:
         steps: Optimizer steps.
         tokens_per_batch: Document tokens of one batch, about.
-        short_tokens_per_batch: The same in the first stage.
+        short_tokens_per_batch: The same where the documents have at most 256 tokens: they hold more facts per token.
         learning_rate: Peak learning rate.
         warmup_steps: Steps of linear warm-up; then the rate falls as a cosine to zero.
         seed: Seed of weights and examples.
     """
 
-    steps: int = 5000
+    steps: int = 4000
     tokens_per_batch: int = 8192
     short_tokens_per_batch: int = 4096
     learning_rate: float = 1e-3
@@ -192,9 +193,9 @@ class CorpusStream(torch.utils.data.IterableDataset):
         recipe = self.recipe
         rng = random.Random(f"longsum-batch-{recipe.seed}-{step}")
         progress = step / recipe.steps
-        stage, lengths = next((i, c[1]) for i, c in enumerate(CURRICULUM) if progress < c[0] or c[0] == 1.0)
+        lengths = next(lengths for end, lengths in CURRICULUM if progress < end or end == 1.0)
         length = lengths[int(rng.random() * len(lengths))]
-        tokens = recipe.short_tokens_per_batch if stage == 0 else recipe.tokens_per_batch
+        tokens = recipe.short_tokens_per_batch if length <= SHORT else recipe.tokens_per_batch
         seed = recipe.seed * 10**9 + step * 1000
         return make_batch(seed, length, max(1, tokens // length))
 
@@ -335,7 +336,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--tokens-per-batch",
         type=int,
         default=defaults.tokens_per_batch,
-        help=f"document tokens of a batch; the first stage takes half (default: {defaults.tokens_per_batch})",
+        help=f"document tokens of a batch; half as many if documents are short (default: {defaults.tokens_per_batch})",
     )
     parser.add_argument("--save-steps", type=int, default=250, help="steps between checkpoints (default: 250)")
     parser.add_argument("--resume", action="store_true", help="go on from the latest checkpoint in --output")
