@@ -30,10 +30,10 @@ from .layers import (
     merge_heads,
     new_cache,
     run_decoder,
-    shift_tokens_right,
     split_heads,
     to_padding,
 )
+from .seq2seq import EncoderDecoder
 
 logger = logging.getLogger(__name__)
 
@@ -324,8 +324,14 @@ class LEDDecoder(LEDPreTrainedModel):
         return output if return_dict in (None, True) else output.to_tuple()
 
 
-class LEDModel(LEDPreTrainedModel):
+class LEDModel(EncoderDecoder, LEDPreTrainedModel):
     """Encoder and decoder without a head."""
+
+    decodes_its_input = True
+    document_inputs = ("global_attention_mask",)
+    encoder_output = LEDEncoderBaseModelOutput
+    model_output = LEDSeq2SeqModelOutput
+    encoder_fields = ("last_hidden_state", "hidden_states", "attentions", "global_attentions")
 
     _tied_weights_keys = {  # noqa: RUF012 - read by transformers
         "encoder.embed_tokens.weight": "shared.weight",
@@ -339,14 +345,6 @@ class LEDModel(LEDPreTrainedModel):
         self.decoder = LEDDecoder(config)
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Embedding:
-        """Return the embedding that encoder, decoder and head share."""
-        return self.shared
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replace the shared embedding everywhere."""
-        self.shared = self.encoder.embed_tokens = self.decoder.embed_tokens = value
-
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -355,53 +353,9 @@ class LEDModel(LEDPreTrainedModel):
         decoder_attention_mask: Tensor | None = None,
         encoder_outputs=None,
         global_attention_mask: Tensor | None = None,
-        past_key_values=None,
-        inputs_embeds: Tensor | None = None,
-        decoder_inputs_embeds: Tensor | None = None,
-        use_cache: bool | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-        **kwargs,
+        *arguments,
+        **keywords,
     ) -> LEDSeq2SeqModelOutput | tuple:
         """Encode documents and decode against them; arguments as in transformers' ``LEDModel``."""
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        if decoder_input_ids is None and decoder_inputs_embeds is None:
-            if input_ids is None:
-                raise ValueError(
-                    "LEDModel got no decoder_input_ids and no input_ids to make them from; give decoder_input_ids"
-                )
-            decoder_input_ids = shift_tokens_right(
-                input_ids, self.config.pad_token_id, self.config.decoder_start_token_id
-            )
-        asked = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
-        if encoder_outputs is None:
-            encoder_outputs = self.encoder(
-                input_ids, attention_mask, global_attention_mask, inputs_embeds, return_dict=True, **asked
-            )
-        elif not isinstance(encoder_outputs, dict):
-            names = ("last_hidden_state", "hidden_states", "attentions", "global_attentions")
-            encoder_outputs = LEDEncoderBaseModelOutput(**dict(zip(names, encoder_outputs, strict=False)))
-        decoded = self.decoder(
-            decoder_input_ids,
-            decoder_attention_mask,
-            encoder_outputs["last_hidden_state"],
-            attention_mask,
-            past_key_values,
-            decoder_inputs_embeds,
-            use_cache,
-            return_dict=True,
-            **asked,
-        )
-        output = LEDSeq2SeqModelOutput(
-            last_hidden_state=decoded.last_hidden_state,
-            past_key_values=decoded.past_key_values,
-            decoder_hidden_states=decoded.hidden_states,
-            decoder_attentions=decoded.attentions,
-            cross_attentions=decoded.cross_attentions,
-            encoder_last_hidden_state=encoder_outputs["last_hidden_state"],
-            encoder_hidden_states=encoder_outputs.get("hidden_states"),
-            encoder_attentions=encoder_outputs.get("attentions"),
-            encoder_global_attentions=encoder_outputs.get("global_attentions"),
-        )
-        return output if return_dict else output.to_tuple()
+        given = (input_ids, attention_mask, decoder_input_ids, decoder_attention_mask, encoder_outputs)
+        return super().forward(*given, *arguments, global_attention_mask=global_attention_mask, **keywords)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput, Seq2SeqModelOutput
+from transformers.utils import ModelOutput
 
 from .layers import shift_tokens_right, token_loss
 
@@ -13,6 +14,11 @@ class EncoderDecoder:
 
     # Whether decoder inputs are made from the encoder's input_ids when none are given, as BART does.
     decodes_its_input = False
+    # What the encoder takes beside ids, mask and embeddings; the classes and fields of the two outputs.
+    document_inputs: tuple[str, ...] = ()
+    encoder_output: type[ModelOutput] = BaseModelOutput
+    model_output: type[ModelOutput] = Seq2SeqModelOutput
+    encoder_fields = ("last_hidden_state", "hidden_states", "attentions")
 
     def get_input_embeddings(self) -> nn.Embedding:
         """Return the embedding that encoder, decoder and head share."""
@@ -52,16 +58,16 @@ class EncoderDecoder:
             decoder_input_ids = shift_tokens_right(input_ids, config.pad_token_id, config.decoder_start_token_id)
         asked = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
         if encoder_outputs is None:
+            asked_of_encoder = asked | {name: kwargs.get(name) for name in self.document_inputs}
             encoder_outputs = self.encoder(
                 input_ids=input_ids,
                 attention_mask=attention_mask,
                 inputs_embeds=inputs_embeds,
                 return_dict=True,
-                **asked,
+                **asked_of_encoder,
             )
         elif not isinstance(encoder_outputs, dict):
-            names = ("last_hidden_state", "hidden_states", "attentions")
-            encoder_outputs = BaseModelOutput(**dict(zip(names, encoder_outputs, strict=False)))
+            encoder_outputs = self.encoder_output(**dict(zip(self.encoder_fields, encoder_outputs, strict=False)))
         decoded = self.decoder(
             input_ids=decoder_input_ids,
             attention_mask=decoder_attention_mask,
@@ -73,15 +79,14 @@ class EncoderDecoder:
             return_dict=True,
             **asked,
         )
-        output = Seq2SeqModelOutput(
+        output = self.model_output(
             last_hidden_state=decoded.last_hidden_state,
             past_key_values=decoded.past_key_values,
             decoder_hidden_states=decoded.hidden_states,
             decoder_attentions=decoded.attentions,
             cross_attentions=decoded.cross_attentions,
+            **{f"encoder_{name}": encoder_outputs.get(name) for name in self.encoder_fields[1:]},
             encoder_last_hidden_state=encoder_outputs["last_hidden_state"],
-            encoder_hidden_states=encoder_outputs.get("hidden_states"),
-            encoder_attentions=encoder_outputs.get("attentions"),
         )
         return output if return_dict else output.to_tuple()
 
