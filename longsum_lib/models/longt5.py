@@ -7,6 +7,8 @@ blocks are counted in integers, and the beams of a document share its keys and v
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,6 +26,7 @@ from .longt5_layers import (
     LongT5EncoderBlock,
     RMSNorm,
     T5Attention,
+    bias_table,
 )
 from .seq2seq import EncoderDecoder
 
@@ -143,7 +146,7 @@ class LongT5Encoder(LongT5Stack):
         with_weights, with_hidden, return_dict = self._asked(output_attentions, output_hidden_states, return_dict)
         states = self._embed(input_ids, inputs_embeds)
         padding = to_padding(attention_mask)
-        biases = self.block[0].layer[0].attention.biases(states.shape[1])
+        biases = self.block[0].layer[0].attention.biases(states.shape[1], states.device)
         hidden, weights = [], []
         in_place = not (with_hidden or torch.is_grad_enabled()) and states is not inputs_embeds
         for block in self.block:
@@ -179,11 +182,10 @@ class LongT5Decoder(LongT5Stack):
         """The blocks."""
         return self.block
 
-    def position_bias(self, length: int, past: int | Tensor, keys: int) -> Tensor:
+    def position_bias(self, length: int, past: int | Tensor, keys: int, device: torch.device) -> Tensor:
         """Return block 0's bias ``(1, heads, length, keys)`` of new tokens to all keys in the cache."""
-        table = self.block[0].layer[0].attention.relative_attention_bias.weight
-        query = torch.arange(length, device=table.device)[:, None] + past
-        distance = torch.arange(keys, device=table.device) - query
+        table = bias_table(self.block[0].layer[0].attention.relative_attention_bias, device)
+        distance = torch.arange(keys, device=device) - (torch.arange(length, device=device)[:, None] + past)
         return distance_bias(table, distance, bidirectional=False, max_distance=self.max_distance)[None]
 
     def forward(
@@ -207,15 +209,16 @@ class LongT5Decoder(LongT5Stack):
         with_weights, with_hidden, return_dict = self._asked(output_attentions, output_hidden_states, return_dict)
         use_cache = self.config.use_cache if use_cache is None else use_cache
         use_cache = use_cache and not (self.gradient_checkpointing and self.training)
+        states = self._embed(input_ids, inputs_embeds)
         output = run_decoder(
             self,
-            self._embed(input_ids, inputs_embeds),
+            states,
             attention_mask=attention_mask,
             encoder_states=encoder_hidden_states,
             encoder_padding=to_padding(encoder_attention_mask),
             cache=new_cache(use_cache, past_key_values, self.config),
             final_norm=self._finish,
-            position_bias=self.position_bias,
+            position_bias=partial(self.position_bias, device=states.device),
             output_attentions=with_weights,
             output_hidden_states=with_hidden,
         )

@@ -106,63 +106,48 @@ class EncoderAttention(nn.Module):
         if self.transient:
             self.global_input_layer_norm = RMSNorm(config)
 
-    def biases(self, length: int) -> dict[str, Tensor]:
+    def biases(self, length: int, device: torch.device) -> dict[str, Tensor]:
         """Return the biases of block 0 for documents of ``length`` tokens: one number a head and distance."""
-        table = self.relative_attention_bias.weight
         reach = {"max_distance": self.max_distance}
-        out = {"local_bias": distance_bias(table, distances(self.window, table.device), **reach)}
+        table = bias_table(self.relative_attention_bias, device)
+        out = {"local_bias": distance_bias(table, distances(self.window, device), **reach)}
         if self.transient:
-            table = self.global_relative_attention_bias.weight
-            count = length // self.block_size
-            between = distances(count - 1, table.device)  # of blocks; none if there is no block
+            table = bias_table(self.global_relative_attention_bias, device)
+            between = distances(length // self.block_size - 1, device)  # of blocks; none if there is no block
             out["side_bias"] = distance_bias(table, between, **reach)
         return out
 
-    def _side(self, states: Tensor, padding: Tensor | None) -> Tensor | None:
-        """Transient tokens ``(batch, length // block_size, d_model)``, before projection."""
-        if not self.transient:
-            return None
-        sums = transient_sums(states, block_size=self.block_size, padding=padding)
-        return self.global_input_layer_norm(sums).to(states.dtype)
-
-    def forward(self, states: Tensor, padding: Tensor | None, biases: dict[str, Tensor]) -> Tensor:
-        """Attend from every token of ``(batch, length, d_model)``; ``(batch, length, inner)``, before ``o``."""
-        side = self._side(states, padding)
-        keys = {}
-        if side is not None:
-            keys = {
-                "side_key": split_heads(self.k(side), self.heads),
-                "side_value": split_heads(self.v(side), self.heads),
-            }
+    def project(self, states: Tensor, padding: Tensor | None) -> dict[str, Tensor]:
+        """Return what takes part in the attention over normalized ``(batch, length, d_model)``, split by heads."""
+        side = {}
+        if self.transient:
+            sums = transient_sums(states, block_size=self.block_size, padding=padding)
+            tokens = self.global_input_layer_norm(sums).to(states.dtype)
+            side = {"side_key": split_heads(self.k(tokens), self.heads)}
+            side["side_value"] = split_heads(self.v(tokens), self.heads)
         query, key, value = (split_heads(p(states), self.heads) for p in (self.q, self.k, self.v))
-        del states
+        return {"query": query, "key": key, "value": value} | side
+
+    def _geometry(self) -> dict:
+        return {"window": self.window, "block_size": self.block_size, "scale": 1.0}
+
+    def forward(self, projected: dict[str, Tensor], padding: Tensor | None, biases: dict[str, Tensor]) -> Tensor:
+        """Attend with what :meth:`project` gave; ``(batch, length, inner)``, before ``o``."""
+        dropout = self.dropout if self.training else 0.0
         context = transient_global_attention(
-            query,
-            key,
-            value,
-            window=self.window,
-            block_size=self.block_size,
-            padding=padding,
-            scale=1.0,
-            dropout=self.dropout if self.training else 0.0,
-            **keys,
-            **biases,
+            **projected, **biases, padding=padding, dropout=dropout, **self._geometry()
         )
         return merge_heads(context)
 
-    def weights(self, states: Tensor, padding: Tensor | None, biases: dict[str, Tensor]) -> Tensor:
+    def weights(self, projected: dict[str, Tensor], padding: Tensor | None, biases: dict[str, Tensor]) -> Tensor:
         """Return attention weights for looking at, see :func:`.transient_global_weights`."""
-        side = self._side(states, padding)
-        return transient_global_weights(
-            split_heads(self.q(states), self.heads),
-            split_heads(self.k(states), self.heads),
-            window=self.window,
-            side_key=None if side is None else split_heads(self.k(side), self.heads),
-            block_size=self.block_size,
-            padding=padding,
-            scale=1.0,
-            **biases,
-        )
+        asked = {name: states for name, states in projected.items() if "value" not in name}
+        return transient_global_weights(**asked, **biases, padding=padding, **self._geometry())
+
+
+def bias_table(embedding: nn.Embedding, device: torch.device) -> Tensor:
+    """Return the whole table ``(buckets, heads)``, through the module: offloaded weights are not there before."""
+    return embedding(torch.arange(embedding.num_embeddings, device=device))
 
 
 ATTENTION_NAMES = {"local": "LocalSelfAttention", "transient-global": "TransientGlobalSelfAttention"}
@@ -198,8 +183,7 @@ class LongT5EncoderBlock(GradientCheckpointingLayer):
         self, states: Tensor, padding: Tensor | None, biases: dict[str, Tensor], in_place: bool = False
     ) -> Tensor:
         """Transform ``(batch, length, d_model)``; ``in_place`` lets the result overwrite ``states``."""
-        attention = self.layer[0].attention
-        context = attention(by_chunks(self.layer[0].layer_norm, states), padding, biases)
+        context = self.layer[0].attention(self._project(states, padding), padding, biases)
         return by_chunks(self._after_attention, states, context, out=states if in_place else None)
 
     def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
@@ -208,7 +192,10 @@ class LongT5EncoderBlock(GradientCheckpointingLayer):
 
     def weights(self, states: Tensor, padding: Tensor | None, biases: dict[str, Tensor]) -> Tensor:
         """Return attention weights for looking at, see :func:`.transient_global_weights`."""
-        return self.layer[0].attention.weights(self.layer[0].layer_norm(states), padding, biases)
+        return self.layer[0].attention.weights(self._project(states, padding), padding, biases)
+
+    def _project(self, states: Tensor, padding: Tensor | None) -> dict[str, Tensor]:
+        return self.layer[0].attention.project(by_chunks(self.layer[0].layer_norm, states), padding)
 
 
 class T5Attention(DecoderAttention):
