@@ -2,7 +2,10 @@
 
 from transformers import LEDConfig as LEDConfig
 from transformers import LongT5Config as LongT5Config
+from transformers import PegasusXConfig as PegasusXConfig
 
+from longsum_lib.attention.block_local import block_local_attention as block_local_attention
+from longsum_lib.attention.lsg import lsg_attention as lsg_attention
 from longsum_lib.attention.reference import dense_attention as dense_attention
 from longsum_lib.attention.sliding_window import sliding_window_attention as sliding_window_attention
 from longsum_lib.attention.transient_global import transient_global_attention as transient_global_attention
@@ -18,6 +21,17 @@ from longsum_lib.models.led import LEDTokenizer as LEDTokenizer
 from longsum_lib.models.longt5 import LongT5EncoderModel as LongT5EncoderModel
 from longsum_lib.models.longt5 import LongT5ForConditionalGeneration as LongT5ForConditionalGeneration
 from longsum_lib.models.longt5 import LongT5Model as LongT5Model
+from longsum_lib.models.lsg import LSGBartConfig as LSGBartConfig
+from longsum_lib.models.lsg import LSGBartForConditionalGeneration as LSGBartForConditionalGeneration
+from longsum_lib.models.lsg import LSGBartForQuestionAnswering as LSGBartForQuestionAnswering
+from longsum_lib.models.lsg import LSGBartForSequenceClassification as LSGBartForSequenceClassification
+from longsum_lib.models.lsg import LSGBartModel as LSGBartModel
+from longsum_lib.models.lsg import LSGPegasusConfig as LSGPegasusConfig
+from longsum_lib.models.lsg import LSGPegasusForConditionalGeneration as LSGPegasusForConditionalGeneration
+from longsum_lib.models.lsg import LSGPegasusForSequenceClassification as LSGPegasusForSequenceClassification
+from longsum_lib.models.lsg import LSGPegasusModel as LSGPegasusModel
+from longsum_lib.models.pegasus_x import PegasusXForConditionalGeneration as PegasusXForConditionalGeneration
+from longsum_lib.models.pegasus_x import PegasusXModel as PegasusXModel
 from longsum_lib.summarize import Summary as Summary
 from longsum_lib.summarize import summarize as summarize
 
