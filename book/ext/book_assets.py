@@ -48,6 +48,8 @@ FRONT_PAGE = """<!DOCTYPE html>
 
 def add_vendored_files(app: Sphinx) -> None:
     """Copy `book/vendor` to the site's `_static` (too late for Jupyter Book to load it on every page)."""
+    if app.builder.name == "epub":  # readers of electronic books run no scripts
+        return
     app.config.html_static_path.append(str(ROOT / "book" / "vendor"))
 
 

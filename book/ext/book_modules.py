@@ -1,0 +1,61 @@
+"""Sphinx extension: the page `book/api/inside` lists every module that no other API page has.
+
+So no module of the library is without its reference, and none has to be entered by hand.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+API = Path(__file__).resolve().parents[1] / "api"
+PAGE = "book/api/inside"
+PLACE = "% the remaining modules stand here"
+LISTED = re.compile(r"^\.\. automodule:: (\S+)", re.MULTILINE)
+# They serve the command and the terminal; nobody imports them.
+UNLISTED = {"longsum_lib.cli", "longsum_lib.corpus.command", "longsum_lib.reading", "longsum_lib.terminal"}
+
+
+def public_modules() -> list[str]:
+    """Names of all modules of the library that a reader may import, packages left out."""
+    import longsum_lib
+
+    found = pkgutil.walk_packages(longsum_lib.__path__, "longsum_lib.")
+    return sorted(m.name for m in found if not m.ispkg and "._" not in m.name and m.name not in UNLISTED)
+
+
+def listed_modules() -> list[str]:
+    """Names of the modules that the API pages list by hand, in order."""
+    return [name for page in sorted(API.glob("*.md")) for name in LISTED.findall(page.read_text(encoding="utf-8"))]
+
+
+def remaining_modules() -> list[str]:
+    """Names of the modules that no page lists."""
+    listed = set(listed_modules())
+    return [name for name in public_modules() if name not in listed]
+
+
+def fill_in(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Write a section for each remaining module into the page."""
+    if docname != PAGE:
+        return
+    parts = []
+    package = None
+    for name in remaining_modules():
+        parent, _, short = name.rpartition(".")
+        if parent != package:
+            package = parent
+            parts.append(f"## `{parent}`\n")
+        parts.append(f"### `{short}`\n\n```{{eval-rst}}\n.. automodule:: {name}\n```\n")
+    source[0] = source[0].replace(PLACE, "\n".join(parts))
+
+
+def setup(app: Sphinx) -> dict:
+    """Register the extension."""
+    app.connect("source-read", fill_in)
+    # The page changes when the library does, not when its own file does.
+    app.connect("env-get-outdated", lambda app, env, added, changed, removed: [PAGE] if PAGE in env.found_docs else [])
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,138 @@
+"""The book's sources agree with each other: contents, bibliography, configuration, API pages."""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import longsum_lib
+
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = ROOT / "book"
+sys.path.insert(0, str(BOOK / "ext"))
+
+import book_modules  # noqa: E402
+
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
+CONTENTS = re.findall(r"(?:file|root): (\S+)", (ROOT / "_toc.yml").read_text())
+PAGES = sorted(BOOK.rglob("*.md"), key=str)
+PAGES = [page for page in PAGES if "vendor" not in page.parts]
+SOURCES = [*PAGES, *(ROOT / "notebooks").rglob("*.ipynb")]
+KEY = re.compile(r"^@\w+\{([^,\s]+),", re.MULTILINE)
+CITATION = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
+
+
+# --- contents -------------------------------------------------------------------------------------
+
+
+def test_every_page_stands_in_the_contents():
+    pages = {page.relative_to(ROOT).with_suffix("").as_posix() for page in PAGES}
+    assert pages <= set(CONTENTS)
+    assert len(CONTENTS) == len(set(CONTENTS))
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_every_entry_of_the_contents_exists(name):
+    assert (ROOT / f"{name}.md").exists() or (ROOT / f"{name}.ipynb").exists()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_page_describes_itself(page):
+    front = page.read_text().split("---")[1]
+    description = yaml.safe_load(front)["description"]
+    assert 40 <= len(description) <= 200, f"{len(description)} characters"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pages_are_no_notebooks(page):
+    # A kernel in the front matter would make the theme offer to open a Markdown file on Colab.
+    assert "kernelspec" not in page.read_text()
+
+
+# --- configuration --------------------------------------------------------------------------------
+
+
+def test_colab_links_will_be_right():
+    assert CONFIG["repository"]["branch"]
+    assert "path_to_book" not in CONFIG["repository"]
+    assert CONFIG["launch_buttons"] == {"colab_url": "https://colab.research.google.com"}
+
+
+def test_the_build_executes_nothing():
+    assert CONFIG["execute"]["execute_notebooks"] == "off"
+
+
+def test_no_page_loads_scripts_by_accident():
+    # Jupyter Book loads every script below _static on every page.
+    assert [path for path in (ROOT / "_static").rglob("*") if path.suffix == ".js"] == []
+
+
+def test_electronic_book_is_the_same_book():
+    other = yaml.safe_load((ROOT / "_config_epub.yml").read_text())
+    assert "repository" not in other
+    assert "launch_buttons" not in other
+    for name in ("title", "author", "copyright", "bibtex_bibfiles", "execute", "parse"):
+        assert other[name] == CONFIG[name], name
+
+
+def test_electronic_book_has_the_library_version():
+    other = yaml.safe_load((ROOT / "_config_epub.yml").read_text())
+    assert str(other["sphinx"]["config"]["version"]) == longsum_lib.__version__
+
+
+# --- bibliography ---------------------------------------------------------------------------------
+
+
+def citations() -> set[str]:
+    found = set()
+    for source in SOURCES:
+        for match in CITATION.finditer(source.read_text()):
+            found |= {key.strip() for key in match[1].split(",")}
+    return found
+
+
+def test_every_reference_is_cited_and_every_citation_is_there():
+    keys = KEY.findall((ROOT / "references.bib").read_text())
+    assert len(keys) == len(set(keys))
+    assert set(keys) == citations()
+
+
+@pytest.mark.parametrize("entry", re.split(r"\n(?=@)", (ROOT / "references.bib").read_text())[1:], ids=KEY.findall)
+def test_reference_is_complete(entry):
+    key = KEY.search(entry)[1]
+    fields = dict(re.findall(r"^\s+(\w+) = \{(.*)\},?$", entry, re.MULTILINE))
+    assert {"title", "author", "year", "url"} <= set(fields)
+    first_author = re.sub(r"[^a-z]", "", fields["author"].split(",")[0].lower())
+    assert re.fullmatch(rf"{first_author}{fields['year']}[a-z0-9]+", key)
+    assert fields["url"].startswith("https://")
+
+
+# --- API reference --------------------------------------------------------------------------------
+
+
+def test_every_module_has_its_place_in_the_reference():
+    listed = book_modules.listed_modules()
+    assert len(listed) == len(set(listed))
+    assert set(listed) <= set(book_modules.public_modules())
+    source = [(BOOK / "api" / "inside.md").read_text()]
+    book_modules.fill_in(None, book_modules.PAGE, source)
+    written = book_modules.LISTED.findall(source[0])
+    assert sorted(listed + written) == book_modules.public_modules()
+
+
+@pytest.mark.parametrize("name", book_modules.public_modules())
+def test_every_public_function_says_what_it_does(name):
+    module = importlib.import_module(name)
+    own = [v for k, v in vars(module).items() if not k.startswith("_") and getattr(v, "__module__", "") == name]
+    silent = [value.__name__ for value in own if callable(value) and not (value.__doc__ or "").strip()]
+    assert silent == []
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+def test_results_page_reads_what_the_benchmarks_write():
+    assert "```{benchmark-results}" in (BOOK / "results.md").read_text()
