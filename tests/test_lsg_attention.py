@@ -152,7 +152,7 @@ def test_pooling_averages_real_keys():
     real = torch.ones(1, 16, dtype=torch.bool)
     real[0, [1, 4, 5, 6, 7]] = False
     out = selected("pooling", key, key, real)
-    torch.testing.assert_close(out.key[0, 0, 0], key[0, 0, [0, 2, 3]].mean(0))
+    torch.testing.assert_close(out.key[0, 0, 0], key[0, 0, [0, 2, 3]].mean(0), rtol=1e-5, atol=1e-5)
     assert out.attend[0, 0].tolist() == [True, False, True, True]
 
 

@@ -284,17 +284,15 @@ def _norm(sparsity: Sparsity, key: Tensor, value: Tensor, real: Tensor | None, *
 def _pooling(sparsity: Sparsity, key: Tensor, value: Tensor, real: Tensor | None, **_):
     """Average the real keys of each group of neighbours."""
     factor = sparsity.factor
-    if real is None:
-        return *(t.unflatten(2, (-1, factor)).mean(3) for t in (key, value)), None
-    count = real.unflatten(1, (-1, factor)).sum(-1)  # (b, slots)
-    key, value = (_masked_mean(t, real, count, factor) for t in (key, value))
-    return key, value, (count > 0)[:, None]
+    count = None if real is None else real.unflatten(1, (-1, factor)).sum(-1)[:, None, :, None]  # (b, 1, slots, 1)
 
+    def mean(states: Tensor) -> Tensor:
+        states = states if real is None else states.masked_fill(~real[:, None, :, None], 0.0)
+        work = torch.promote_types(states.dtype, torch.float32)
+        total = states.unflatten(2, (-1, factor)).sum(3, dtype=work)
+        return (total / ((factor if count is None else count) + 1e-6)).to(states.dtype)
 
-def _masked_mean(states: Tensor, real: Tensor, count: Tensor, factor: int) -> Tensor:
-    groups = states.masked_fill(~real[:, None, :, None], 0.0).unflatten(2, (-1, factor))
-    work = torch.promote_types(states.dtype, torch.float32)
-    return (groups.sum(3, dtype=work) / count.clamp(min=1)[:, None, :, None]).to(states.dtype)
+    return mean(key), mean(value), None if count is None else (count > 0)[..., 0]
 
 
 def _bos_pooling(

@@ -9,6 +9,15 @@ _EXPORTS = {
     "LEDForSequenceClassification": "longsum_lib.models.led",
     "LEDModel": "longsum_lib.models.led",
     "LEDTokenizer": "longsum_lib.models.led",
+    "LSGBartConfig": "longsum_lib.models.lsg",
+    "LSGBartForConditionalGeneration": "longsum_lib.models.lsg",
+    "LSGBartForQuestionAnswering": "longsum_lib.models.lsg",
+    "LSGBartForSequenceClassification": "longsum_lib.models.lsg",
+    "LSGBartModel": "longsum_lib.models.lsg",
+    "LSGPegasusConfig": "longsum_lib.models.lsg",
+    "LSGPegasusForConditionalGeneration": "longsum_lib.models.lsg",
+    "LSGPegasusForSequenceClassification": "longsum_lib.models.lsg",
+    "LSGPegasusModel": "longsum_lib.models.lsg",
     "LongT5Config": "transformers",
     "LongT5EncoderModel": "longsum_lib.models.longt5",
     "LongT5ForConditionalGeneration": "longsum_lib.models.longt5",
@@ -20,4 +29,4 @@ _EXPORTS = {
     "load_tokenizer": "longsum_lib.models.auto",
 }
 
-__all__ = attach(__name__, _EXPORTS, ("auto", "cache", "layers", "led", "longt5", "pegasus_x"))
+__all__ = attach(__name__, _EXPORTS, ("auto", "cache", "layers", "led", "longt5", "lsg", "pegasus_x"))

@@ -14,6 +14,7 @@ from transformers.models.led.modeling_led import (
 )
 
 from .cache import SharedGenerationMixin
+from .heads import ClassificationHead, classification_loss, last_end, rows_at, span_loss
 from .layers import shift_tokens_right, token_loss
 from .led_model import LEDDecoder, LEDEncoder, LEDModel, LEDPreTrainedModel
 
@@ -117,20 +118,6 @@ class LEDForConditionalGeneration(LEDPreTrainedModel, SharedGenerationMixin):
         return shift_tokens_right(labels, self.config.pad_token_id, self.config.decoder_start_token_id)
 
 
-class ClassificationHead(nn.Module):
-    """Dense layer, tanh, projection: ``(batch, d_model)`` to ``(batch, labels)``."""
-
-    def __init__(self, d_model: int, labels: int, dropout: float):
-        super().__init__()
-        self.dense = nn.Linear(d_model, d_model)
-        self.dropout = nn.Dropout(dropout)
-        self.out_proj = nn.Linear(d_model, labels)
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Return logits."""
-        return self.out_proj(self.dropout(torch.tanh(self.dense(self.dropout(states)))))
-
-
 class LEDForSequenceClassification(LEDPreTrainedModel):
     """LED that classifies by the decoder's state at the last end-of-text token of the input."""
 
@@ -150,10 +137,7 @@ class LEDForSequenceClassification(LEDPreTrainedModel):
         **kwargs,
     ) -> LEDSeq2SeqSequenceClassifierOutput | tuple:
         """Return logits ``(batch, labels)``; the loss fits ``config.problem_type`` (or the labels' dtype)."""
-        if input_ids is None:
-            raise ValueError(
-                "LEDForSequenceClassification needs input_ids: it reads the state at the last end-of-text token"
-            )
+        last = last_end(input_ids, self.config.eos_token_id)
         return_dict = self.config.return_dict if return_dict is None else return_dict
         outputs = self.led(
             input_ids,
@@ -163,28 +147,10 @@ class LEDForSequenceClassification(LEDPreTrainedModel):
             return_dict=True,
             **kwargs,
         )
-        is_end = input_ids == self.config.eos_token_id
-        if not is_end.any(1).all():
-            raise ValueError(f"every input must hold the end-of-text token, id {self.config.eos_token_id}; add it")
-        last = input_ids.shape[1] - 1 - is_end.flip(1).int().argmax(1)
-        states = outputs.last_hidden_state[torch.arange(len(last), device=last.device), last]
-        logits = self.classification_head(states)
-        loss = None if labels is None else _classification_loss(logits, labels, self.config)
+        logits = self.classification_head(rows_at(outputs.last_hidden_state, last))
+        loss = classification_loss(logits, labels, self.config)
         output = LEDSeq2SeqSequenceClassifierOutput(loss=loss, logits=logits, **_hand_on(outputs))
         return output if return_dict else output.to_tuple()
-
-
-def _classification_loss(logits: Tensor, labels: Tensor, config) -> Tensor:
-    """Regression, one label of several, or several labels, as transformers decides it."""
-    problem = config.problem_type
-    if problem is None:
-        whole = labels.dtype in (torch.int64, torch.int32)
-        problem = "regression" if config.num_labels == 1 else f"{'single' if whole else 'multi'}_label_classification"
-    if problem == "regression":
-        return F.mse_loss(logits.squeeze(-1), labels.squeeze(-1).to(logits.dtype))
-    if problem == "single_label_classification":
-        return F.cross_entropy(logits, labels.view(-1))
-    return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
 
 
 class LEDForQuestionAnswering(LEDPreTrainedModel):
@@ -210,12 +176,7 @@ class LEDForQuestionAnswering(LEDPreTrainedModel):
         return_dict = self.config.return_dict if return_dict is None else return_dict
         outputs = self.led(input_ids, attention_mask, return_dict=True, **kwargs)
         start, end = self.qa_outputs(outputs.last_hidden_state).unbind(-1)
-        loss = None
-        if start_positions is not None and end_positions is not None:
-            length = start.shape[1]
-            targets = (p.view(-1).clamp(0, length) for p in (start_positions, end_positions))
-            losses = (F.cross_entropy(s, t, ignore_index=length) for s, t in zip((start, end), targets, strict=True))
-            loss = sum(losses) / 2
+        loss = span_loss(start, end, start_positions, end_positions)
         output = LEDSeq2SeqQuestionAnsweringModelOutput(
             loss=loss, start_logits=start, end_logits=end, **_hand_on(outputs)
         )

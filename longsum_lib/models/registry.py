@@ -60,6 +60,19 @@ MODEL_TYPES: dict[str, ModelType] = {
         module="longsum_lib.models.longt5",
         classes=_class_names("LongT5", "summarization", "features"),
     ),
+    "lsg_bart": ModelType(
+        module="longsum_lib.models.lsg",
+        classes=_class_names("LSGBart", *TASKS),
+        length_field="max_position_embeddings",
+        decoder_length_field="max_position_embeddings",
+    ),
+    "lsg_pegasus": ModelType(
+        module="longsum_lib.models.lsg",
+        classes=_class_names("LSGPegasus", "summarization", "sequence-classification", "features"),
+        length_field="max_position_embeddings",
+        decoder_length_field="max_position_embeddings",
+        fp16_safe=False,
+    ),
     "pegasus_x": ModelType(
         module="longsum_lib.models.pegasus_x",
         classes=_class_names("PegasusX", "summarization", "features"),

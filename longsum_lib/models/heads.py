@@ -1,0 +1,67 @@
+"""What is put on top of an encoder-decoder: classification and span heads, and their losses."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ClassificationHead(nn.Module):
+    """Dense layer, tanh, projection: ``(batch, d_model)`` to ``(batch, labels)``."""
+
+    def __init__(self, d_model: int, labels: int, dropout: float):
+        super().__init__()
+        self.dense = nn.Linear(d_model, d_model)
+        self.dropout = nn.Dropout(dropout)
+        self.out_proj = nn.Linear(d_model, labels)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return logits."""
+        return self.out_proj(self.dropout(torch.tanh(self.dense(self.dropout(states)))))
+
+
+def classification_loss(logits: Tensor, labels: Tensor | None, config) -> Tensor | None:
+    """Regression, one label of several, or several labels, as transformers decides it; ``None`` without labels."""
+    if labels is None:
+        return None
+    problem = config.problem_type
+    if problem is None:
+        whole = labels.dtype in (torch.int64, torch.int32)
+        problem = "regression" if config.num_labels == 1 else f"{'single' if whole else 'multi'}_label_classification"
+    if problem == "regression":
+        return F.mse_loss(logits.squeeze(-1), labels.squeeze(-1).to(logits.dtype))
+    if problem == "single_label_classification":
+        return F.cross_entropy(logits, labels.view(-1))
+    return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+
+
+def last_end(input_ids: Tensor | None, eos_token_id: int) -> Tensor:
+    """Return the position ``(batch,)`` of the last end-of-text token of each input.
+
+    Raises:
+        ValueError: if there are no ids, or one of the inputs holds no end-of-text token.
+    """
+    if input_ids is None:
+        raise ValueError("classification needs input_ids: it reads the state at the last end-of-text token")
+    is_end = input_ids == eos_token_id
+    if not is_end.any(1).all():
+        raise ValueError(f"every input must hold the end-of-text token, id {eos_token_id}; add it")
+    return input_ids.shape[1] - 1 - is_end.flip(1).int().argmax(1)
+
+
+def rows_at(states: Tensor, positions: Tensor) -> Tensor:
+    """Return one row of each sequence of ``(batch, length, d_model)``: ``(batch, d_model)``."""
+    return states[torch.arange(len(positions), device=states.device), positions]
+
+
+def span_loss(
+    start: Tensor, end: Tensor, start_positions: Tensor | None, end_positions: Tensor | None
+) -> Tensor | None:
+    """Mean loss of start and end logits ``(batch, length)``; positions beyond the input are ignored."""
+    if start_positions is None or end_positions is None:
+        return None
+    length = start.shape[1]
+    pairs = ((start, start_positions), (end, end_positions))
+    losses = [F.cross_entropy(s, p.view(-1).clamp(0, length), ignore_index=length) for s, p in pairs]
+    return sum(losses) / 2

@@ -1,0 +1,112 @@
+"""What all classes of LSG encoder-decoders share: base class, embeddings, positions, what becomes of global tokens."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers import initialization as init
+
+from .lsg_config import LSGFields, LSGPegasusConfig
+from .lsg_layers import LearnedPositions, SinusoidalPositions
+
+
+class LSGPreTrainedModel(PreTrainedModel):
+    """What all LSG encoder-decoders share. Subclasses of one family set ``config_class``."""
+
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["LSGEncoderLayer", "DecoderLayer"]  # noqa: RUF012 - read by transformers
+    # Pegasus' tables can be computed, and older files lack them.
+    _keys_to_ignore_on_load_missing = ["final_logits_bias"]  # noqa: RUF012
+
+    @property
+    def is_pegasus(self) -> bool:
+        """Whether this is Pegasus (normalized before each block, sinusoids), not BART (after it, learned positions)."""
+        return isinstance(self.config, LSGPegasusConfig)
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, SinusoidalPositions):
+            init.copy_(module.weight, module.table().to(module.weight))
+        elif hasattr(module, "final_logits_bias"):
+            init.zeros_(module.final_logits_bias)
+
+    def resize_position_embeddings(self, new_num_position_embeddings: int) -> None:
+        """Make the tables of encoder and decoder longer or shorter.
+
+        Sinusoids are computed for the new positions; learned rows are repeated from the first one on, as the published
+        converter does.
+
+        Args:
+            new_num_position_embeddings: tokens that the tables shall reach.
+        """
+        self.config.max_position_embeddings = new_num_position_embeddings
+        for module in self.modules():
+            if isinstance(module, LSGStack):
+                module.embed_positions = _resized(module.embed_positions, new_num_position_embeddings)
+
+
+def _resized(table: SinusoidalPositions | LearnedPositions, positions: int) -> nn.Embedding:
+    old = table.weight
+    new = type(table)(positions, table.embedding_dim).to(device=old.device, dtype=old.dtype)
+    if isinstance(table, LearnedPositions):
+        rows = torch.arange(positions, device=old.device) % table.positions + table.OFFSET
+        with torch.no_grad():
+            new.weight.copy_(torch.cat([old[: table.OFFSET], old[rows]]))
+    return new
+
+
+class LSGStack(LSGPreTrainedModel):
+    """Embeddings, layers and norms of an encoder or decoder, in the order of the published parameters."""
+
+    def __init__(self, config: LSGFields, layers: nn.ModuleList, layerdrop: float):
+        super().__init__(config)
+        self.dropout, self.layerdrop = config.dropout, layerdrop
+        self.embed_scale = config.d_model**0.5 if config.scale_embedding else 1.0
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model, config.pad_token_id)
+        table = SinusoidalPositions if self.is_pegasus else LearnedPositions
+        self.embed_positions = table(config.max_position_embeddings, config.d_model)
+        self.layers = layers
+        norm = nn.LayerNorm(config.d_model)
+        if self.is_pegasus:
+            self.layer_norm = norm
+        else:
+            self.layernorm_embedding = norm
+        self.gradient_checkpointing = False
+
+    def look_up(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
+        """Return embeddings, scaled where they come from ids; exactly one of the two must be given."""
+        if (input_ids is None) == (inputs_embeds is None):
+            given = "both" if input_ids is not None else "neither"
+            raise ValueError(f"{type(self).__name__} got {given} of input_ids and inputs_embeds; give exactly one")
+        if inputs_embeds is not None:
+            return inputs_embeds
+        embeds = self.embed_tokens(input_ids)
+        return embeds if self.embed_scale == 1.0 else embeds * self.embed_scale
+
+    def norm_input(self, states: Tensor) -> Tensor:
+        """Normalize embedded tokens where the family does, and drop some of their features."""
+        states = states if self.is_pegasus else self.layernorm_embedding(states)
+        return F.dropout(states, self.dropout, self.training)
+
+
+def hide_first(padding: Tensor | None, config: LSGFields, states: Tensor) -> Tensor | None:
+    """Apply ``config.mask_first_token`` to a mask ``(batch, length)``, in a copy."""
+    if not config.mask_first_token:
+        return padding
+    real = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device) if padding is None else padding
+    return torch.cat([torch.zeros_like(real[:, :1]), real[:, 1:]], 1)
+
+
+def hand_over_globals(states: Tensor, config: LSGFields, keep: bool | None = None) -> Tensor:
+    """Keep the global rows of ``(batch, globals + length, d_model)``, or drop them, the first one pooled or not."""
+    keep = config.pass_global_tokens_to_decoder if keep is None else keep
+    if keep:
+        return states
+    tokens = states[:, config.num_global_tokens :]
+    if not config.pool_with_global:
+        return tokens
+    return torch.cat([states[:, :1], tokens[:, 1:]], 1)

@@ -1,0 +1,134 @@
+"""Encoder layers and position tables of LSG models."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from ..attention.lsg import lsg_attention
+from ..attention.lsg_sparse import Hashes
+from .layers import FeedForward, by_chunks, clamp_half, merge_heads, split_heads
+
+
+def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, padding, hashes, dropout: float) -> Tensor:
+    """Attend as ``module.config`` says: projections ``(batch, globals + length, d_model)`` to the same shape."""
+    config, heads = module.config, module.heads
+    out = lsg_attention(
+        *(split_heads(states, heads) for states in (query, key, value)),
+        num_global_tokens=config.num_global_tokens,
+        block_size=config.block_size,
+        sparse_block_size=config.sparse_block_size,
+        sparsity_factor=config.sparsity_factor,
+        sparsity_type=config.sparsity_type,
+        padding=padding,
+        dropout=dropout,
+        hashes=hashes,
+        mask_empty_groups=masks_empty_groups(config, query.dtype),
+        strict_geometry=False,  # the config has checked it
+    )
+    return merge_heads(out)
+
+
+def masks_empty_groups(config, dtype: torch.dtype) -> bool:
+    """Whether sparse keys that stand for padding only are hidden; the published code does so in fp16 alone."""
+    return config.mask_empty_groups or dtype == torch.float16
+
+
+class LSGSelfAttention(nn.Module):
+    """Projections and attention of one encoder layer; global tokens share the projections."""
+
+    def __init__(self, config):
+        super().__init__()
+        d_model, self.heads, self.config = config.d_model, config.encoder_attention_heads, config
+        if d_model % self.heads:
+            raise ValueError(f"config.d_model is {d_model}, not a multiple of encoder_attention_heads, {self.heads}")
+        self.dropout = config.attention_dropout
+        self.k_proj = nn.Linear(d_model, d_model)
+        self.v_proj = nn.Linear(d_model, d_model)
+        self.q_proj = nn.Linear(d_model, d_model)
+        self.out_proj = nn.Linear(d_model, d_model)
+
+    def forward(self, states: Tensor, padding: Tensor | None, hashes: Hashes | None) -> Tensor:
+        """Attend from ``(batch, globals + length, d_model)``; the same shape, before the output projection."""
+        projected = (p(states) for p in (self.q_proj, self.k_proj, self.v_proj))
+        return attend(self, *projected, padding, hashes, self.dropout if self.training else 0.0)
+
+
+class LSGEncoderLayer(FeedForward, GradientCheckpointingLayer):
+    """Attention and feed-forward block with residual sums; normalized before (Pegasus) or after each (BART)."""
+
+    def __init__(self, config, *, pre_norm: bool):
+        super().__init__()
+        self.pre_norm = pre_norm
+        self.self_attn = LSGSelfAttention(config)
+        self.self_attn_layer_norm = nn.LayerNorm(config.d_model)
+        self.dropout, self.activation_dropout = config.dropout, config.activation_dropout
+        self.activation_fn = ACT2FN[config.activation_function]
+        self.fc1 = nn.Linear(config.d_model, config.encoder_ffn_dim)
+        self.fc2 = nn.Linear(config.encoder_ffn_dim, config.d_model)
+        self.final_layer_norm = nn.LayerNorm(config.d_model)
+
+    def forward(
+        self, states: Tensor, padding: Tensor | None, hashes: Hashes | None = None, in_place: bool = False
+    ) -> Tensor:
+        """Transform ``(batch, globals + length, d_model)``; ``in_place`` lets the result overwrite ``states``."""
+        context = self.self_attn(self.self_attn_layer_norm(states) if self.pre_norm else states, padding, hashes)
+        return by_chunks(self._after_attention, states, context, out=states if in_place else None)
+
+    def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
+        states = states + F.dropout(self.self_attn.out_proj(context), self.dropout, self.training)
+        if self.pre_norm:
+            return clamp_half(states + self.feed_forward(self.final_layer_norm(states)))
+        states = self.self_attn_layer_norm(states)
+        return clamp_half(self.final_layer_norm(states + self.feed_forward(states)))
+
+
+class SinusoidalPositions(nn.Embedding):
+    """Pegasus' table of sines and cosines; not trained."""
+
+    def __init__(self, rows: int, d_model: int):
+        super().__init__(rows, d_model, _freeze=True)
+        if self.weight.device.type != "meta":
+            self.weight.data.copy_(self.table())
+
+    def table(self) -> Tensor:
+        r"""Return :math:`\sin(p\,10000^{-2k/d})`, then the cosines: ``(rows, d_model)``, computed in fp64."""
+        rows, dim = self.weight.shape
+        device = torch.device("cpu") if self.weight.device.type == "meta" else self.weight.device
+        rates = 10000.0 ** -(torch.arange(0, dim, 2, dtype=torch.float64, device=device) / dim)
+        angles = torch.arange(rows, dtype=torch.float64, device=device)[:, None] * rates  # (rows, ceil(d / 2))
+        return torch.cat([angles.sin(), angles[:, : dim // 2].cos()], 1)
+
+    def at(self, first: int | Tensor, length: int) -> Tensor:
+        """Rows of the positions from ``first`` on: ``(length, d_model)``."""
+        if isinstance(first, int):
+            return self.weight[first : first + length]
+        return self(torch.arange(length, device=self.weight.device) + first)
+
+    @property
+    def positions(self) -> int:
+        """Tokens that the table reaches."""
+        return self.num_embeddings
+
+
+class LearnedPositions(nn.Embedding):
+    """BART's learned table; its first two rows stand for no position."""
+
+    OFFSET = 2
+
+    def __init__(self, rows: int, d_model: int):
+        super().__init__(rows + self.OFFSET, d_model)
+
+    def at(self, first: int | Tensor, length: int) -> Tensor:
+        """Rows of the positions from ``first`` on: ``(length, d_model)``."""
+        if isinstance(first, int):
+            return self.weight[first + self.OFFSET : first + self.OFFSET + length]
+        return self(torch.arange(length, device=self.weight.device) + first + self.OFFSET)
+
+    @property
+    def positions(self) -> int:
+        """Tokens that the table reaches."""
+        return self.num_embeddings - self.OFFSET
