@@ -31,6 +31,7 @@ class LSGPreTrainedModel(PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, SinusoidalPositions):
             init.copy_(module.weight, module.table().to(module.weight))
+            module.weight.requires_grad_(False)  # transformers makes a trained parameter of one that a file lacks
         elif hasattr(module, "final_logits_bias"):
             init.zeros_(module.final_logits_bias)
 
