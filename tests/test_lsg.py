@@ -472,7 +472,7 @@ def test_older_pegasus_files_lack_the_sinusoids(tmp_path):
     wanted = PegasusSinusoidalPositionalEmbedding(1024, 32).create_weight()
     for table in (model.get_encoder().embed_positions, model.get_decoder().embed_positions):
         torch.testing.assert_close(table.weight.data, wanted, rtol=0, atol=1e-6)
-        assert not table.weight.requires_grad
+        assert not table.weight.requires_grad  # transformers trains the table that it loads
 
 
 def test_pickled_and_sharded_checkpoints_load(family, tmp_path):

@@ -31,7 +31,6 @@ class LSGPreTrainedModel(PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, SinusoidalPositions):
             init.copy_(module.weight, module.table().to(module.weight))
-            module.weight.requires_grad_(False)  # transformers makes a trained parameter of one that a file lacks
         elif hasattr(module, "final_logits_bias"):
             init.zeros_(module.final_logits_bias)
 
@@ -50,7 +49,7 @@ class LSGPreTrainedModel(PreTrainedModel):
                 module.embed_positions = _resized(module.embed_positions, new_num_position_embeddings)
 
 
-def _resized(table: SinusoidalPositions | LearnedPositions, positions: int) -> nn.Embedding:
+def _resized(table: SinusoidalPositions | LearnedPositions, positions: int) -> nn.Module:
     old = table.weight
     new = type(table)(positions, table.embedding_dim).to(device=old.device, dtype=old.dtype)
     if isinstance(table, LearnedPositions):

@@ -86,13 +86,15 @@ class LSGEncoderLayer(FeedForward, GradientCheckpointingLayer):
         return clamp_half(self.final_layer_norm(states + self.feed_forward(states)))
 
 
-class SinusoidalPositions(nn.Embedding):
-    """Pegasus' table of sines and cosines; not trained."""
+class SinusoidalPositions(nn.Module):
+    """Pegasus' table of sines and cosines: a buffer, since transformers trains every parameter that it loads."""
 
-    def __init__(self, rows: int, d_model: int):
-        super().__init__(rows, d_model, _freeze=True)
+    def __init__(self, positions: int, d_model: int):
+        super().__init__()
+        self.positions, self.embedding_dim = positions, d_model
+        self.register_buffer("weight", torch.empty(positions, d_model))
         if self.weight.device.type != "meta":
-            self.weight.data.copy_(self.table())
+            self.weight.copy_(self.table())
 
     def table(self) -> Tensor:
         r"""Return :math:`\sin(p\,10000^{-2k/d})`, then the cosines: ``(rows, d_model)``, computed in fp64."""
@@ -106,12 +108,7 @@ class SinusoidalPositions(nn.Embedding):
         """Rows of the positions from ``first`` on: ``(length, d_model)``."""
         if isinstance(first, int):
             return self.weight[first : first + length]
-        return self(torch.arange(length, device=self.weight.device) + first)
-
-    @property
-    def positions(self) -> int:
-        """Tokens that the table reaches."""
-        return self.num_embeddings
+        return self.weight[torch.arange(length, device=self.weight.device) + first]
 
 
 class LearnedPositions(nn.Embedding):
