@@ -76,7 +76,7 @@ def test_gradient_checkpointing_changes_nothing(family):
         model(**given, labels=labels).loss.backward()
         grads.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
     for a, b in zip(*grads, strict=True):
-        torch.testing.assert_close(a, b)
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4 * float(b.abs().max()))
 
 
 MODES = {

@@ -19,15 +19,7 @@ from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPa
 from ..attention.relative_position import distance_bias
 from .cache import SharedGenerationMixin
 from .layers import by_chunks, embed_tokens, new_cache, run_decoder, shift_tokens_right, to_padding, token_loss
-from .longt5_layers import (
-    DenseReluDense,
-    EncoderAttention,
-    LongT5DecoderBlock,
-    LongT5EncoderBlock,
-    RMSNorm,
-    T5Attention,
-    bias_table,
-)
+from .longt5_layers import LongT5DecoderBlock, LongT5EncoderBlock, RMSNorm, bias_table, spread
 from .seq2seq import EncoderDecoder
 
 __all__ = [
@@ -55,28 +47,12 @@ class LongT5PreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        config, factor = self.config, self.config.initializer_factor
+        # Only modules with weights of their own are asked: each of them knows its spread.
+        factor = self.config.initializer_factor
         if isinstance(module, RMSNorm):
             init.constant_(module.weight, factor)
-        elif isinstance(module, DenseReluDense):
-            for name, linear in module.named_children():
-                if isinstance(linear, nn.Linear):
-                    size = config.d_ff if name == "wo" else config.d_model
-                    init.normal_(linear.weight, 0.0, factor * size**-0.5)
-        elif isinstance(module, EncoderAttention | T5Attention):
-            inner = config.num_heads * config.d_kv
-            # Scores are not scaled: the queries' weights are smaller instead.
-            init.normal_(module.q.weight, 0.0, factor * (config.d_model * config.d_kv) ** -0.5)
-            init.normal_(module.k.weight, 0.0, factor * config.d_model**-0.5)
-            init.normal_(module.v.weight, 0.0, factor * config.d_model**-0.5)
-            init.normal_(module.o.weight, 0.0, factor * inner**-0.5)
-            for name in ("relative_attention_bias", "global_relative_attention_bias"):
-                if hasattr(module, name):
-                    init.normal_(getattr(module, name).weight, 0.0, factor * config.d_model**-0.5)
-        elif hasattr(module, "shared"):
-            init.normal_(module.shared.weight, 0.0, factor)
-            if hasattr(module, "lm_head") and not config.tie_word_embeddings:
-                init.normal_(module.lm_head.weight, 0.0, factor)
+        elif hasattr(module, "init_std"):
+            init.normal_(module.weight, 0.0, factor * module.init_std)
 
 
 class LongT5Stack(LongT5PreTrainedModel):
@@ -85,7 +61,7 @@ class LongT5Stack(LongT5PreTrainedModel):
     def __init__(self, config: LongT5Config):
         super().__init__(config)
         self.dropout = config.dropout_rate
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model)
+        self.embed_tokens = spread(nn.Embedding(config.vocab_size, config.d_model), 1.0)
         self.final_layer_norm = RMSNorm(config)
         self.gradient_checkpointing = False
 
@@ -235,7 +211,7 @@ class LongT5Model(EncoderDecoder, LongT5PreTrainedModel):
 
     def __init__(self, config: LongT5Config):
         super().__init__(config)
-        self.shared = nn.Embedding(config.vocab_size, config.d_model)
+        self.shared = spread(nn.Embedding(config.vocab_size, config.d_model), 1.0)
         self.encoder = LongT5Encoder(config)
         self.decoder = LongT5Decoder(config)
         self.post_init()
@@ -248,10 +224,10 @@ class LongT5ForConditionalGeneration(EncoderDecoder, SharedGenerationMixin, Long
 
     def __init__(self, config: LongT5Config):
         super().__init__(config)
-        self.shared = nn.Embedding(config.vocab_size, config.d_model)
+        self.shared = spread(nn.Embedding(config.vocab_size, config.d_model), 1.0)
         self.encoder = LongT5Encoder(config)
         self.decoder = LongT5Decoder(config)
-        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.lm_head = spread(nn.Linear(config.d_model, config.vocab_size, bias=False), 1.0)
         self.post_init()
 
     def forward(
@@ -310,7 +286,7 @@ class LongT5EncoderModel(LongT5PreTrainedModel):
 
     def __init__(self, config: LongT5Config):
         super().__init__(config)
-        self.shared = nn.Embedding(config.vocab_size, config.d_model)
+        self.shared = spread(nn.Embedding(config.vocab_size, config.d_model), 1.0)
         self.encoder = LongT5Encoder(config)
         self.post_init()
 

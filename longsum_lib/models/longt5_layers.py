@@ -36,6 +36,16 @@ class RMSNorm(nn.Module):
         return self.weight * states
 
 
+def spread(module: nn.Linear | nn.Embedding, std: float) -> nn.Module:
+    """Note on a module how far its fresh weights spread, where :class:`.LongT5PreTrainedModel` reads it."""
+    module.init_std = std
+    return module
+
+
+def _linear(inputs: int, outputs: int, std: float) -> nn.Linear:
+    return spread(nn.Linear(inputs, outputs, bias=False), std)
+
+
 class DenseReluDense(nn.Module):
     """``wo(act(wi x))``, or gated: ``wo(act(wi_0 x) · wi_1 x)``. The reference's name, whatever the activation."""
 
@@ -43,12 +53,10 @@ class DenseReluDense(nn.Module):
         super().__init__()
         self.gated, self.dropout = config.is_gated_act, config.dropout_rate
         self.act = ACT2FN[config.dense_act_fn]
-        if self.gated:
-            self.wi_0 = nn.Linear(config.d_model, config.d_ff, bias=False)
-            self.wi_1 = nn.Linear(config.d_model, config.d_ff, bias=False)
-        else:
-            self.wi = nn.Linear(config.d_model, config.d_ff, bias=False)
-        self.wo = nn.Linear(config.d_ff, config.d_model, bias=False)
+        size, inner = config.d_model, config.d_ff
+        for name in ("wi_0", "wi_1") if self.gated else ("wi",):
+            self.add_module(name, _linear(size, inner, size**-0.5))
+        self.wo = _linear(inner, size, inner**-0.5)
 
     def forward(self, states: Tensor) -> Tensor:
         """Transform ``(…, d_model)``; of fp16 states comes an fp32 result."""
@@ -81,13 +89,17 @@ class LayerFF(nn.Module):
         return states + F.dropout(self.DenseReluDense(self.layer_norm(states)), self.dropout, self.training)
 
 
-def attention_projections(module: nn.Module, config: LongT5Config) -> None:
-    """Give a module the projections ``q``, ``k``, ``v`` and ``o``."""
-    inner = config.num_heads * config.d_kv
-    module.q = nn.Linear(config.d_model, inner, bias=False)
-    module.k = nn.Linear(config.d_model, inner, bias=False)
-    module.v = nn.Linear(config.d_model, inner, bias=False)
-    module.o = nn.Linear(inner, config.d_model, bias=False)
+def add_projections(module: nn.Module, config: LongT5Config, *biases: str) -> None:
+    """Give a module the projections ``q``, ``k``, ``v``, ``o``, and tables of biases by the names asked for."""
+    size, inner = config.d_model, config.num_heads * config.d_kv
+    # Scores are not scaled: the weights of the queries are smaller instead.
+    module.q = _linear(size, inner, (size * config.d_kv) ** -0.5)
+    module.k = _linear(size, inner, size**-0.5)
+    module.v = _linear(size, inner, size**-0.5)
+    module.o = _linear(inner, size, inner**-0.5)
+    for name in biases:
+        table = nn.Embedding(config.relative_attention_num_buckets, config.num_heads)
+        module.add_module(name, spread(table, size**-0.5))
 
 
 class EncoderAttention(nn.Module):
@@ -97,12 +109,9 @@ class EncoderAttention(nn.Module):
         super().__init__()
         self.heads, self.window, self.dropout = config.num_heads, config.local_radius, config.dropout_rate
         self.block_size, self.max_distance = config.global_block_size, config.relative_attention_max_distance
-        attention_projections(self, config)
         self.transient = config.encoder_attention_type == "transient-global"
-        if has_bias:
-            self.relative_attention_bias = nn.Embedding(config.relative_attention_num_buckets, self.heads)
-        if has_bias and self.transient:
-            self.global_relative_attention_bias = nn.Embedding(config.relative_attention_num_buckets, self.heads)
+        names = ("relative_attention_bias", "global_relative_attention_bias")[: 1 + self.transient]
+        add_projections(self, config, *(names if has_bias else ()))
         if self.transient:
             self.global_input_layer_norm = RMSNorm(config)
 
@@ -206,9 +215,7 @@ class T5Attention(DecoderAttention):
     def __init__(self, config: LongT5Config, layer_idx: int, has_bias: bool):
         nn.Module.__init__(self)
         self.heads, self.dropout, self.layer_idx = config.num_heads, config.dropout_rate, layer_idx
-        attention_projections(self, config)
-        if has_bias:
-            self.relative_attention_bias = nn.Embedding(config.relative_attention_num_buckets, self.heads)
+        add_projections(self, config, *(["relative_attention_bias"] if has_bias else []))
 
     q_proj = property(lambda self: self.q)
     k_proj = property(lambda self: self.k)
