@@ -6,7 +6,16 @@ import re
 import pytest
 
 from longsum_lib.corpus import Difficulty, bundled_documents, make_document, out_of_world, world_share
-from longsum_lib.corpus.tokenizer import BOS, EOS, PAD, TOKENIZER_FOLDER, bundled_tokenizer, count_tokens, encode
+from longsum_lib.corpus.tokenizer import (
+    BOS,
+    EOS,
+    PAD,
+    TOKENIZER_FOLDER,
+    bundled_tokenizer,
+    count_tokens,
+    encode,
+    token_span,
+)
 from longsum_lib.corpus.world import DATA, is_held_out, world
 from longsum_lib.evaluation import read_facts
 
@@ -170,6 +179,17 @@ def test_no_name_is_a_single_piece_and_digits_are_split():
     for document in documents(lengths=[512]):
         assert len(tokenizer.tokenize(document.name)) > 1
     assert tokenizer.tokenize("4096")[1:] == ["4", "0", "9", "6"]
+
+
+def test_token_spans_decode_to_the_values():
+    tokenizer = bundled_tokenizer()
+    for document in documents(lengths=[300]):
+        ids = tokenizer(document.text).input_ids
+        for fact in document.facts:
+            first, end = token_span(document.text, fact.value_span)
+            assert tokenizer.decode(ids[first:end]).strip() == fact.value
+    with pytest.raises(ValueError, match="no token overlaps"):
+        token_span("a b", (10, 12))
 
 
 def test_texts_of_other_worlds_are_recognized():

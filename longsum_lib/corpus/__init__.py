@@ -4,7 +4,7 @@ from longsum_lib.corpus.command import add_corpus_arguments, bundled_documents, 
 from longsum_lib.corpus.documents import make_document
 from longsum_lib.corpus.guard import out_of_world, world_share
 from longsum_lib.corpus.records import Difficulty, Distractor, Document, Fact
-from longsum_lib.corpus.tokenizer import bundled_tokenizer, count_tokens
+from longsum_lib.corpus.tokenizer import bundled_tokenizer, count_tokens, token_span
 
 __all__ = [
     "Difficulty",
@@ -18,5 +18,6 @@ __all__ = [
     "make_document",
     "out_of_world",
     "run_corpus",
+    "token_span",
     "world_share",
 ]

@@ -69,6 +69,33 @@ def _name_pattern() -> re.Pattern[str]:
     return re.compile(rf"\b({first})((?:{middle})?)({last})\b")
 
 
+def token_span(text: str, span: tuple[int, int], tokenizer: Any = None) -> tuple[int, int]:
+    """Where a span of characters lies among the tokens of a text.
+
+    Args:
+        text: The whole text.
+        span: ``(start, end)`` in characters, such as ``fact.evidence`` or ``fact.value_span``.
+        tokenizer: A fast tokenizer; default: the bundled one.
+
+    Returns:
+        ``(first, end)``: indices into ``tokenizer(text).input_ids`` of the first token that overlaps the span and of
+        the one after the last.
+
+    Raises:
+        ValueError: If no token overlaps the span.
+
+    Example:
+        >>> token_span("It cost 42 crowns.", (8, 10))
+        (4, 6)
+    """
+    tokenizer = tokenizer or bundled_tokenizer()
+    offsets = tokenizer(text, return_offsets_mapping=True).offset_mapping
+    inside = [i for i, (start, end) in enumerate(offsets) if start < span[1] and end > span[0] and end > start]
+    if not inside:
+        raise ValueError(f"no token overlaps the characters {span[0]} to {span[1]}")
+    return inside[0], inside[-1] + 1
+
+
 def train_tokenizer(folder: str | Path, *, documents: int = 1200, vocabulary: int = VOCABULARY) -> None:
     """Train the tokenizer on the train split and write both files.
 
