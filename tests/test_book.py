@@ -52,6 +52,38 @@ def test_pages_are_no_notebooks(page):
     assert "kernelspec" not in page.read_text()
 
 
+def python_blocks() -> list[tuple[str, str]]:
+    found = []
+    for page in PAGES:
+        blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+        found += [(f"{page.stem}-{number}", block) for number, block in enumerate(blocks)]
+    return found
+
+
+@pytest.mark.parametrize(("name", "block"), python_blocks(), ids=[name for name, _ in python_blocks()])
+def test_code_on_a_page_names_what_there_is(name, block):
+    # Most examples need a hub; that they parse, and that what they import exists, needs none.
+    compile(block, name, "exec")
+    for line in re.findall(r"^(?:from|import) longsum_lib.*$", block, re.MULTILINE):
+        exec(line, {})
+
+
+def test_commands_on_a_page_are_understood():
+    from longsum_lib import cli
+
+    lines = [line for page in PAGES for line in re.findall(r"^longsum .+$", page.read_text(), re.MULTILINE)]
+    assert lines
+    for line in lines:
+        arguments = line.split()[1:]
+        assert cli.build_parser(arguments).parse_args(arguments)
+
+
+def test_targets_on_a_page_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {match for page in PAGES for match in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE)}
+    assert {"book", "test"} <= named <= targets
+
+
 # --- configuration --------------------------------------------------------------------------------
 
 

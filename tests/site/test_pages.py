@@ -12,8 +12,8 @@ from pages import Page, read_page
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
 MAX_PAGE_BYTES = 1_500_000
-# Pages that the theme makes; they have no place in the table of contents and no text of ours.
-THEME_PAGES = {"genindex.html", "search.html", "py-modindex.html"}
+# Made by the theme; it has no place in the table of contents and no text of ours.
+THEME_PAGES = {"search.html"}
 
 
 def written(pages: dict[str, Page]) -> list[Page]:
