@@ -2,7 +2,7 @@
 
 The selected keys keep the order of the text, so that the sparse sequence is the document at a coarser scale: slot
 ``s`` stands for the tokens from ``s * sparsity_factor`` to ``(s + 1) * sparsity_factor``, or for one token out of the
-chunk around them. :mod:`.lsg` lets every block of queries see a window of it.
+chunk around them. :mod:`longsum_lib.attention.lsg` lets every block of queries see a window of it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+#: How sparse keys can be made, see :class:`Sparsity`.
 SPARSITY_TYPES = ("norm", "pooling", "lsh", "stride", "block_stride", "bos_pooling", "none")
 
 # Tokens that are selected from at once: the temporaries of one slab stay small whatever the length.
