@@ -1,7 +1,7 @@
 """Attention weights of local, sparse and global attention, for looking at.
 
-A path of its own: it stores every weight, which the attention itself (:mod:`longsum_lib.attention.lsg`) never does. The published code
-returns none, so the layout is that of its concatenated keys.
+A path of its own: it stores every weight, which the attention itself (:mod:`longsum_lib.attention.lsg`) never does.
+The published code returns none, so the layout is that of its concatenated keys.
 """
 
 from __future__ import annotations

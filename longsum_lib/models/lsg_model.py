@@ -1,7 +1,8 @@
 """LSG-Pegasus and LSG-BART: an encoder of local, sparse and global attention, and the base model's own decoder.
 
 Class and parameter names are those of the published checkpoints. The two families differ in where they normalize and
-in their positions; both run here, without the code that the checkpoints come with. The heads are in :mod:`longsum_lib.models.lsg`.
+in their positions; both run here, without the code that the checkpoints come with. The heads are in
+:mod:`longsum_lib.models.lsg`.
 """
 
 from __future__ import annotations
