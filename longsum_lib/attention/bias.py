@@ -5,11 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .chosen import chosen_hidden
 from .key_sets import KeySet, Piece, strided_blocks
 
 
 def piece_bias(keys: KeySet, batch: int, piece: Piece, holes: bool) -> Tensor | None:
     """Additive scores of a piece, broadcastable to ``(count, heads, rows, keys)``, or ``None`` if there are none."""
+    if keys.chosen is not None:
+        return chosen_hidden(keys, batch, piece) if holes else None
     bias = None
     if keys.bias is not None:
         bias = keys.bias[batch if keys.bias.shape[0] > 1 else 0]

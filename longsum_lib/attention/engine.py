@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from .bias import add_bias_gradient, piece_bias
+from .chosen import ROWS_PER_COPY, add_chosen, chosen_blocks
 from .kernels import Kernel, choose_kernel
 from .key_sets import ROWS_PER_CALL, KeySet, Piece, Span, key_blocks, pieces, query_blocks, real_spans, strided_blocks
 
@@ -37,7 +38,7 @@ class _Plan:
         self.sets = sets
         self.heads, self.on_cpu = query.shape[1], query.device.type == "cpu"
         self.queries = real_spans(attend, batch, length)
-        self.visible = [real_spans(s.attend, batch, s.key.shape[2]) for s in sets]
+        self.visible = [_chosen_spans(s) or real_spans(s.attend, batch, s.key.shape[2]) for s in sets]
 
     def calls(self, batch: int, makes_scores: Sequence[bool]) -> Iterator[tuple[int, Piece, bool]]:
         """Yield the set's index, the piece, and whether some keys in between may not be seen.
@@ -51,7 +52,7 @@ class _Plan:
             if keys.asking is not None:
                 first, end = keys.asking[batch]
                 queries = Span(max(first, queries.first), min(end, queries.end), queries.holes)
-            rows = ROWS_PER_CALL
+            rows = ROWS_PER_CALL if keys.chosen is None else ROWS_PER_COPY
             if makes_scores[index] or (visible.holes and keys.bias is not None):
                 scores = SCORES_PER_CALL if self.on_cpu else SCORES_PER_CALL_ON_GPU
                 rows = min(rows, scores // (self.heads * max(1, keys.width)))
@@ -59,13 +60,19 @@ class _Plan:
                 yield index, piece, visible.holes
 
 
+def _chosen_spans(keys: KeySet) -> list[Span] | None:
+    """Spans of a set of chosen keys: a window is never cut, what may not be seen is masked."""
+    if keys.chosen is None:
+        return None
+    batch, length = keys.key.shape[0], keys.key.shape[2]
+    holes = keys.attend is not None or length % keys.block_size > 0
+    return [Span(0, keys.width, holes)] * batch
+
+
 def _views(query: Tensor, key: Tensor, value: Tensor, keys: KeySet, piece: Piece) -> tuple[Tensor, Tensor, Tensor]:
     """Views of one sequence's ``(heads, length, dim)`` tensors: ``(count, heads, rows | keys, dim)``."""
-    return (
-        query_blocks(query, keys, piece),
-        key_blocks(key, keys, piece),
-        key_blocks(value, keys, piece),
-    )
+    select = key_blocks if keys.chosen is None else chosen_blocks
+    return query_blocks(query, keys, piece), select(key, keys, piece), select(value, keys, piece)
 
 
 def _merge(out: Tensor, total: Tensor, part: Tensor, part_total: Tensor) -> None:
@@ -107,6 +114,9 @@ def _forward(query: Tensor, plan: _Plan, kernel: Kernel, attend: Tensor | None) 
 
 def _add_windows(target: Tensor, part: Tensor, keys: KeySet, piece: Piece) -> None:
     """Add gradients of overlapping windows ``(count, heads, keys, dim)`` to ``(heads, length, dim)``."""
+    if keys.chosen is not None:
+        add_chosen(target, part, keys, piece)
+        return
     if keys.step == 0 or piece.count == 1:
         target[:, piece.key : piece.key + piece.keys].add_(part.sum(0))
         return
@@ -172,7 +182,7 @@ class _BlockAttention(torch.autograd.Function):
         return grad_query.to(query.dtype), None, None, None, *grads
 
 
-_GEOMETRY = ("block_size", "start", "step", "offset", "interleave", "asking")
+_GEOMETRY = ("block_size", "start", "step", "offset", "interleave", "asking", "chosen")
 
 
 def _unpack(geometry, tensors) -> list[KeySet]:
@@ -190,7 +200,7 @@ def block_attention(
     attend: Tensor | None = None,
     dropout: float = 0.0,
 ) -> Tensor:
-    """Attend from every query to the union of its block's key sets; the sets of one query must not share a key.
+    """Attend from every query to the union of its block's key sets; a key that is in two of them counts twice.
 
     Args:
         query: ``(batch, heads, length, head_dim)``, fp32, bf16 or fp16 (fp64 too).
@@ -247,7 +257,9 @@ def _check(query: Tensor, key_sets: Sequence[KeySet], attend: Tensor | None) -> 
                 f"interleave is {keys.interleave} with step {keys.step} and offset {keys.offset}; "
                 "expected interleave >= 1, and step and offset 0 where it is more than 1"
             )
-        if keys.bias is not None:
+        if keys.chosen is not None:
+            _check_chosen(keys)
+        elif keys.bias is not None:
             _check_bias(keys)
 
 
@@ -259,4 +271,13 @@ def _check_bias(keys: KeySet) -> None:
         raise ValueError(
             f"bias has shape {shape}, expected 5 dimensions broadcastable to (batch, heads, blocks, block_size, size), "
             f"with size = {width}, or 3 with block_size + size - 1 = {keys.block_size + width - 1} last"
+        )
+
+
+def _check_chosen(keys: KeySet) -> None:
+    shape, heads = tuple(keys.chosen.shape), keys.key.shape[1]
+    if len(shape) != 3 or shape[0] not in (1, heads) or keys.bias is not None or keys.interleave > 1 or keys.step:
+        raise ValueError(
+            f"chosen has shape {shape}, expected (heads | 1, blocks, count) with {heads} heads, "
+            "and no bias, step or interleave beside it"
         )

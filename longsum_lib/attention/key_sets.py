@@ -37,6 +37,9 @@ class KeySet:
             holds the queries ``i``, ``i + interleave``, ``i + 2 * interleave`` …, ``block_size`` at most; all blocks
             see the same keys.
         asking: first and end of the queries of each sequence that see this set; ``None`` = all.
+        chosen: ``(heads | 1, blocks, count)`` int64: block ``i`` of head ``h`` sees the ``count`` blocks of keys
+            ``chosen[h, i]``, each ``block_size`` long, and nothing else. ``size`` is then ``count * block_size``;
+            ``start``, ``step``, ``bias`` and ``interleave`` are not used.
     """
 
     key: Tensor
@@ -50,10 +53,13 @@ class KeySet:
     attend: Tensor | None = None
     interleave: int = 1
     asking: tuple[tuple[int, int], ...] | None = None
+    chosen: Tensor | None = None
 
     @property
     def width(self) -> int:
         """Keys in a whole window."""
+        if self.chosen is not None:
+            return self.chosen.shape[-1] * self.block_size
         return self.key.shape[2] if self.size is None else self.size
 
     @property

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .big_bird_blocks import random_block_table
+
 
 def _positions(length: int) -> tuple[Tensor, Tensor]:
     if length < 0:
@@ -284,6 +286,76 @@ def block_local(
     if padding is not None:
         sees = sees & padding[..., :, None] & padding[..., None, :]
     return _with_globals(sees, num_globals, padding)
+
+
+def big_bird_counts(length: int, block_size: int, table: Tensor) -> Tensor:
+    """How often each query of BigBird's pattern counts each key: a random block may be one that is seen anyway.
+
+    Args:
+        length: number of tokens.
+        block_size: tokens in a block; the last block may be cut.
+        table: ``(heads, blocks, r)`` int64, the random blocks of every query block.
+
+    Returns:
+        ``(heads, length, length)`` int64.
+
+    Example:
+        >>> big_bird_counts(6, 1, torch.tensor([0, 0]).expand(1, 6, 2))[0, 1].tolist()
+        [3, 1, 1, 0, 0, 1]
+    """
+    heads, blocks, _ = table.shape
+    query, key = _positions(blocks)
+    sees = ((query - key).abs() <= 1) | (key == 0) | (key == blocks - 1)
+    counts = sees.long() + torch.zeros(heads, blocks, blocks, dtype=torch.int64).scatter_add_(
+        2, table, torch.ones_like(table)
+    )
+    counts[:, 0] = counts[:, -1] = 1  # the two ends see everything
+    block = torch.arange(length) // block_size
+    return counts[:, block][:, :, block]
+
+
+def big_bird(
+    length: int,
+    block_size: int,
+    *,
+    num_random_blocks: int = 3,
+    random_blocks: str = "seeded",
+    seed: int = 0,
+    head: int = 0,
+    heads: int = 1,
+    padding: Tensor | None = None,
+) -> Tensor:
+    """Own block and both neighbours, the first and the last block, and random blocks (BigBird).
+
+    The first and the last block see everything. Up to ``(5 + 2 * num_random_blocks) * block_size`` tokens every pair
+    sees each other.
+
+    Args:
+        length: number of tokens.
+        block_size: tokens in a block; the last block may be cut.
+        num_random_blocks: random blocks of each query block.
+        random_blocks: see :mod:`.big_bird_blocks`.
+        seed: of the draw.
+        head: which head's random blocks.
+        heads: number of heads; ``"reference-training"`` draws for all of them in turn.
+        padding: ``(length,)`` or ``(batch, length)`` bool, ``True`` for real tokens.
+
+    Returns:
+        ``(length, length)`` bool, or ``(batch, length, length)`` where ``padding`` has a batch dimension.
+
+    Example:
+        >>> big_bird(7, 1, num_random_blocks=0)[3].int().tolist()
+        [1, 0, 1, 1, 1, 0, 1]
+    """
+    sees = full(length)
+    if length > (5 + 2 * num_random_blocks) * block_size:
+        blocks = -(-length // block_size)
+        heads = max(heads, head + 1)
+        table = random_block_table(random_blocks, blocks, heads, num_random_blocks, seed=seed, block_size=block_size)
+        sees = big_bird_counts(length, block_size, table[head : head + 1])[0] > 0
+    if padding is not None:
+        sees = sees & padding[..., :, None] & padding[..., None, :]
+    return sees
 
 
 def reach(layers: list[Tensor]) -> Tensor:
