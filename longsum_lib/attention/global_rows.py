@@ -60,20 +60,45 @@ def overwrite_global_rows(
     positions, exists = global_positions(is_global)
     if positions.shape[1] == 0:
         return context
-    batch, heads, length, dim = context.shape
-    rows = hidden.gather(1, positions[..., None].expand(-1, -1, hidden.shape[-1]))  # (b, g, d_model)
-    query = torch.nn.functional.linear(rows, query_weight, query_bias).view(batch, -1, heads, dim).transpose(1, 2)
-    if positions.shape[1] * heads < hidden.shape[-1]:
-        weights = (key_weight, key_bias, value_weight, value_bias)
-        out = _absorbed(query, hidden, *weights, padding, scale, dropout)
-    else:
-        key, value = (
-            torch.nn.functional.linear(hidden, w, b).view(batch, length, heads, dim).transpose(1, 2)
-            for w, b in ((key_weight, key_bias), (value_weight, value_bias))
-        )
-        keys = KeySet(key, value, positions.shape[1], attend=padding)
-        out = block_attention(query, [keys], scale=scale, attend=exists, dropout=dropout)
+    weights = (query_weight, query_bias, key_weight, key_bias, value_weight, value_bias)
+    out = global_rows(hidden, *weights, positions, exists, context.shape[1], padding, scale, dropout)
     return put_rows(context, out, positions, exists)
+
+
+def global_rows(
+    hidden: Tensor,
+    query_weight: Tensor,
+    query_bias: Tensor,
+    key_weight: Tensor,
+    key_bias: Tensor,
+    value_weight: Tensor,
+    value_bias: Tensor,
+    positions: Tensor,
+    exists: Tensor,
+    heads: int,
+    padding: Tensor | None,
+    scale: float,
+    dropout: float = 0.0,
+) -> Tensor:
+    """Attend from global tokens at ``positions`` ``(batch, globals)``, of which some may not exist, to all tokens.
+
+    The other arguments are those of :func:`overwrite_global_rows`.
+
+    Returns:
+        ``(batch, heads, globals, head_dim)``.
+    """
+    d_model = hidden.shape[-1]
+    rows = hidden.gather(1, positions[..., None].expand(-1, -1, d_model))  # (b, g, d_model)
+    query = torch.nn.functional.linear(rows, query_weight, query_bias).unflatten(-1, (heads, -1)).transpose(1, 2)
+    if positions.shape[1] * heads < d_model:
+        weights = (key_weight, key_bias, value_weight, value_bias)
+        return _absorbed(query, hidden, *weights, padding, scale, dropout)
+    key, value = (
+        torch.nn.functional.linear(hidden, w, b).unflatten(-1, (heads, -1)).transpose(1, 2)
+        for w, b in ((key_weight, key_bias), (value_weight, value_bias))
+    )
+    keys = KeySet(key, value, positions.shape[1], attend=padding)
+    return block_attention(query, [keys], scale=scale, attend=exists, dropout=dropout)
 
 
 def _absorbed(query, hidden, key_weight, key_bias, value_weight, value_bias, padding, scale, dropout) -> Tensor:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from . import patterns
 from .engine import KeySet, block_attention
+from .key_sets import ROWS_PER_CALL
 from .opaque import opaque
 from .reference import dense_attention
 
@@ -137,18 +140,31 @@ def _gather_rows(tensor: Tensor, positions: Tensor) -> Tensor:
     return tensor.gather(2, positions[:, None, :, None].expand(batch, heads, -1, dim))
 
 
-def _global_keys(key: Tensor, value: Tensor, window: int, is_global: Tensor, rows: int) -> KeySet | None:
-    """The global tokens as a key set; pairs inside the window are left out, the window counts them already."""
-    positions, exists = global_positions(is_global)
-    if positions.shape[1] == 0:
-        return None
-    length = key.shape[2]
-    blocks = -(-length // rows)
-    query = torch.arange(blocks * rows, device=key.device).view(1, blocks, rows, 1)
-    near = (query - positions[:, None, None, :]).abs() <= window
-    hidden = near | ~exists[:, None, None, :]  # (b, blocks, rows, globals)
-    bias = torch.zeros(hidden.shape, device=key.device).masked_fill_(hidden, -torch.inf).unsqueeze(1)
-    return KeySet(_gather_rows(key, positions), _gather_rows(value, positions), rows, bias=bias)
+@dataclass(frozen=True)
+class GlobalKeys:
+    """Global tokens as local queries see them; made once, then used by every run of queries.
+
+    Attributes:
+        key: ``(batch, heads, globals, head_dim)``.
+        value: same shape.
+        positions: ``(batch, globals)`` int64.
+        exists: ``(batch, globals)`` bool, ``False`` where a sequence has fewer global tokens than others.
+    """
+
+    key: Tensor
+    value: Tensor
+    positions: Tensor
+    exists: Tensor
+
+    def as_key_set(self, window: int, length: int, first: int = 0) -> KeySet:
+        """Key set for ``length`` queries from position ``first`` on; the window counts near pairs already."""
+        rows = max(1, min(length, ROWS_PER_CALL))
+        blocks = -(-length // rows)
+        query = first + torch.arange(blocks * rows, device=self.key.device).view(1, blocks, rows, 1)
+        near = (query - self.positions[:, None, None, :]).abs() <= window
+        hidden = near | ~self.exists[:, None, None, :]  # (b, blocks, rows, globals)
+        bias = torch.zeros(hidden.shape, device=self.key.device).masked_fill_(hidden, -torch.inf).unsqueeze(1)
+        return KeySet(self.key, self.value, rows, bias=bias)
 
 
 def local_rows(
@@ -164,22 +180,50 @@ def local_rows(
     """Attend from every query, global or not, to its window and the global keys; shapes as above."""
     if torch.compiler.is_compiling() and not dropout:
         return _local_rows_operator(query, key, value, is_global, padding, window, scale)
-    size = block_size_for(window)
-    near = KeySet(
-        key,
-        value,
-        size,
-        size + 2 * window,
-        start=-window,
-        step=size,
-        bias=_band(size, window, query),
-        attend=padding,
-    )
-    sets = [near]
+    globals_ = None
     if is_global is not None:
-        far = _global_keys(key, value, window, is_global, rows=4096 if query.shape[2] > 4096 else query.shape[2])
-        sets += [far] if far is not None else []
-    return block_attention(query, sets, scale=scale, attend=padding, dropout=dropout)
+        positions, exists = global_positions(is_global)
+        if positions.shape[1]:
+            far = (_gather_rows(tensor, positions) for tensor in (key, value))
+            globals_ = GlobalKeys(*far, positions, exists)
+    return rows_near(query, key, value, globals_, window, padding, scale, dropout)
+
+
+def rows_near(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    globals_: GlobalKeys | None,
+    window: int,
+    padding: Tensor | None,
+    scale: float,
+    dropout: float = 0.0,
+    first: int = 0,
+    before: int = 0,
+) -> Tensor:
+    """Attend from a run of queries to their windows and to the global keys.
+
+    Args:
+        query: ``(batch, heads, rows, head_dim)``, the queries from position ``first`` on.
+        key: ``(batch, heads, keys, head_dim)``, the keys around them, ``before`` of which stand before ``first``.
+        value: same shape as ``key``.
+        globals_: the global tokens, if any.
+        window: one-sided radius in tokens.
+        padding: ``(batch, keys)`` bool, ``True`` for real tokens.
+        scale: factor of the dot product.
+        dropout: probability of dropping an attention weight.
+        first: position of the first query.
+        before: keys before the first query.
+
+    Returns:
+        ``(batch, heads, rows, head_dim)``.
+    """
+    size, rows = block_size_for(window), query.shape[2]
+    band = _band(size, window, query)
+    near = KeySet(key, value, size, size + 2 * window, start=before - window, step=size, bias=band, attend=padding)
+    sets = [near] if globals_ is None else [near, globals_.as_key_set(window, rows, first)]
+    real = None if padding is None else padding[:, before : before + rows]
+    return block_attention(query, sets, scale=scale, attend=real, dropout=dropout)
 
 
 def _overwrite_global_rows(out, globals_, is_global, padding, scale, dropout):

@@ -73,8 +73,11 @@ def by_chunks(function: Callable[..., Tensor], *inputs: Tensor, out: Tensor | No
         extra memory: the temporaries of one chunk, beside ``out``.
     """
     length = inputs[0].shape[1]
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or length <= ROWS_PER_CHUNK:
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return function(*inputs)
+    if length <= ROWS_PER_CHUNK:
+        result = function(*inputs)
+        return result if out is None else out.copy_(result)
     for batch in range(inputs[0].shape[0]):
         for first in range(0, length, ROWS_PER_CHUNK):
             rows = (slice(batch, batch + 1), slice(first, first + ROWS_PER_CHUNK))

@@ -13,141 +13,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LEDConfig, PreTrainedModel
-from transformers.activations import ACT2FN
-from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 from transformers.models.led.modeling_led import LEDEncoderBaseModelOutput, LEDSeq2SeqModelOutput
 
-from ..attention.global_rows import overwrite_global_rows
-from ..attention.sliding_window import local_rows, sliding_window_attention
-from ..attention.weights import global_token_weights, sliding_window_weights
 from .layers import (
     DecoderLayer,
-    FeedForward,
     by_chunks,
-    clamp_half,
     embed_tokens,
-    merge_heads,
     new_cache,
     run_decoder,
-    split_heads,
     to_padding,
 )
+from .led_layer import LEDEncoderLayer, one_sided_windows
 from .seq2seq import EncoderDecoder
 
+__all__ = ["LEDDecoder", "LEDEncoder", "LEDModel", "LEDPreTrainedModel", "one_sided_windows"]
+
 logger = logging.getLogger(__name__)
-
-
-class LongformerSelfAttention(nn.Module):
-    """Projections and attention of one encoder layer; local and global tokens have projections of their own."""
-
-    def __init__(self, config: LEDConfig, layer_idx: int):
-        super().__init__()
-        d_model, self.heads = config.d_model, config.encoder_attention_heads
-        if d_model % self.heads:
-            raise ValueError(f"config.d_model is {d_model}, not a multiple of encoder_attention_heads, {self.heads}")
-        self.window = one_sided_windows(config)[layer_idx]
-        self.dropout = config.attention_dropout
-        self.query = nn.Linear(d_model, d_model)
-        self.key = nn.Linear(d_model, d_model)
-        self.value = nn.Linear(d_model, d_model)
-        self.query_global = nn.Linear(d_model, d_model)
-        self.key_global = nn.Linear(d_model, d_model)
-        self.value_global = nn.Linear(d_model, d_model)
-
-    def forward(self, states: Tensor, padding: Tensor | None, is_global: Tensor | None) -> Tensor:
-        """Attend from every token of ``(batch, length, d_model)``; same shape back, before the output projection."""
-        scale = (states.shape[-1] // self.heads) ** -0.5
-        dropout = self.dropout if self.training else 0.0
-        query, key, value = (split_heads(p(states), self.heads) for p in (self.query, self.key, self.value))
-        if is_global is None:
-            return merge_heads(
-                sliding_window_attention(
-                    query, key, value, window=self.window, padding=padding, scale=scale, dropout=dropout
-                )
-            )
-        context = local_rows(query, key, value, self.window, is_global, padding, scale, dropout)
-        del query, key, value
-        return merge_heads(self._global_rows(context, states, padding, is_global, scale, dropout))
-
-    def _global_rows(self, context, states, padding, is_global, scale, dropout):
-        modules = (self.query_global, self.key_global, self.value_global)
-        if all(type(m) is nn.Linear for m in modules):
-            weights = [w for m in modules for w in (m.weight, m.bias)]
-            return overwrite_global_rows(context, states, *weights, is_global, padding, scale, dropout)
-        # Quantized or adapted projections have no plain weight to absorb: apply them as they are.
-        query, key, value = (split_heads(m(states), self.heads) for m in modules)
-        everything = sliding_window_attention(
-            query, key, value, window=0, is_global=is_global, padding=padding, scale=scale, dropout=dropout
-        )
-        return torch.where(is_global[:, None, :, None], everything, context)
-
-    def weights(self, states: Tensor, padding: Tensor | None, is_global: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return attention weights for looking at.
-
-        ``(batch, heads, length, globals + 2 * window + 1)`` and, where tokens are global,
-        ``(batch, heads, length, globals)``.
-        """
-        query, key = split_heads(self.query(states), self.heads), split_heads(self.key(states), self.heads)
-        local = sliding_window_weights(query, key, window=self.window, is_global=is_global, padding=padding)
-        if is_global is None or not is_global.any():
-            return local, None
-        query, key = (split_heads(p(states), self.heads) for p in (self.query_global, self.key_global))
-        return local, global_token_weights(query, key, is_global, padding=padding)
-
-
-class LEDEncoderAttention(nn.Module):
-    """Attention and its output projection, under transformers' parameter names."""
-
-    def __init__(self, config: LEDConfig, layer_idx: int):
-        super().__init__()
-        self.longformer_self_attn = LongformerSelfAttention(config, layer_idx)
-        self.output = nn.Linear(config.d_model, config.d_model)
-
-
-class LEDEncoderLayer(FeedForward, GradientCheckpointingLayer):
-    """Attention and feed-forward block, each followed by a residual sum and a normalization."""
-
-    def __init__(self, config: LEDConfig, layer_idx: int):
-        super().__init__()
-        self.self_attn = LEDEncoderAttention(config, layer_idx)
-        self.self_attn_layer_norm = nn.LayerNorm(config.d_model)
-        self.dropout, self.activation_dropout = config.dropout, config.activation_dropout
-        self.activation_fn = ACT2FN[config.activation_function]
-        self.fc1 = nn.Linear(config.d_model, config.encoder_ffn_dim)
-        self.fc2 = nn.Linear(config.encoder_ffn_dim, config.d_model)
-        self.final_layer_norm = nn.LayerNorm(config.d_model)
-
-    def forward(
-        self, states: Tensor, padding: Tensor | None, is_global: Tensor | None, in_place: bool = False
-    ) -> Tensor:
-        """Transform ``(batch, length, d_model)``; ``in_place`` lets the result overwrite ``states``."""
-        context = self.self_attn.longformer_self_attn(states, padding, is_global)
-        return by_chunks(self._after_attention, states, context, out=states if in_place else None)
-
-    def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
-        attended = F.dropout(self.self_attn.output(context), self.dropout, self.training)
-        states = self.self_attn_layer_norm(states + attended)
-        return clamp_half(self.final_layer_norm(states + self.feed_forward(states)))
-
-
-def one_sided_windows(config: LEDConfig) -> list[int]:
-    """Return each layer's radius in tokens; the config counts both sides.
-
-    Raises:
-        ValueError: if a window is odd or not positive, or there is not one for every layer.
-    """
-    windows = config.attention_window
-    windows = [windows] * config.encoder_layers if isinstance(windows, int) else list(windows)
-    if len(windows) != config.encoder_layers:
-        raise ValueError(
-            f"config.attention_window has {len(windows)} entries, expected one for each of "
-            f"{config.encoder_layers} encoder layers"
-        )
-    for window in windows:
-        if window <= 0 or window % 2:
-            raise ValueError(f"config.attention_window has {window}, expected an even number > 0: it counts both sides")
-    return [window // 2 for window in windows]
 
 
 class LEDPreTrainedModel(PreTrainedModel):
@@ -204,7 +86,8 @@ class LEDEncoder(LEDPreTrainedModel):
             ValueError: if both or neither of ids and embeddings are given, or the input is longer than the positions.
 
         Cost:
-            time ``O(length · (d_model² + d_model · window))``; extra memory about six times the states.
+            time ``O(length · (d_model² + d_model · window))``; extra memory at inference: the states and the
+            temporaries of one chunk, see :mod:`.streaming`; while training about 30 times the states a layer.
         """
         output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
         if output_hidden_states is None:
@@ -242,7 +125,13 @@ class LEDEncoder(LEDPreTrainedModel):
                 f"the input has {length} tokens, the model takes {most} (config.max_encoder_position_embeddings); "
                 "truncate or split it"
             )
-        states = self.layernorm_embedding(embeds + self.embed_positions.weight[:length])
+        positions = self.embed_positions.weight[:length].expand_as(embeds)
+        states = by_chunks(
+            lambda rows, places: self.layernorm_embedding(rows + places),
+            embeds,
+            positions,
+            out=embeds if inputs_embeds is None else None,  # looked up here, so free to be overwritten
+        )
         return F.dropout(states, self.dropout, self.training)
 
     def _masks(self, attention_mask: Tensor | None, global_attention_mask: Tensor | None):

@@ -1,0 +1,114 @@
+"""A layer that runs chunk by chunk gives what it gives in one piece."""
+
+import pytest
+import torch
+from transformers import LEDConfig
+
+from longsum_lib.models import streaming
+from longsum_lib.models.led_model import LEDEncoder
+
+
+@pytest.fixture
+def encoder() -> LEDEncoder:
+    config = LEDConfig(
+        vocab_size=60,
+        d_model=32,
+        encoder_layers=3,
+        encoder_attention_heads=4,
+        encoder_ffn_dim=48,
+        attention_window=[8, 20, 4],
+        max_encoder_position_embeddings=1024,
+    )
+    encoder = LEDEncoder(config).eval()
+    with torch.no_grad():
+        for weight in encoder.parameters():
+            weight.add_(torch.randn_like(weight) * 0.2)
+    return encoder
+
+
+def inputs(batch: int, length: int, kind: str) -> dict[str, torch.Tensor]:
+    mask = torch.ones(batch, length, dtype=torch.long)
+    if kind == "right":
+        mask[0, length - length // 3 :] = 0
+    elif kind == "left":
+        mask[0, : length // 3] = 0
+    elif kind == "scattered":
+        mask = (torch.rand(batch, length) > 0.3).long()
+    chosen = torch.zeros_like(mask)
+    chosen[:, 0] = 1
+    chosen[-1, [length // 2, length - 1]] = 1
+    ids = torch.randint(3, 60, (batch, length))
+    return {"input_ids": ids, "attention_mask": mask, "global_attention_mask": chosen}
+
+
+@pytest.mark.parametrize("step", [1, 7, 32, 100])
+@pytest.mark.parametrize("kind", ["none", "right", "left", "scattered"])
+@pytest.mark.parametrize(("batch", "length"), [(1, 101), (2, 150)])
+@torch.no_grad()
+def test_streams_what_it_computes_at_once(encoder, monkeypatch, step, kind, batch, length):
+    document = inputs(batch, length, kind)
+    whole = encoder(**document).last_hidden_state
+    monkeypatch.setattr(streaming, "ROWS_PER_STEP", step)
+    streamed = encoder(**document).last_hidden_state
+    real = document["attention_mask"].bool()
+    torch.testing.assert_close(streamed[real], whole[real], rtol=0, atol=2e-5 * float(whole.abs().max()))
+    assert torch.isfinite(streamed).all()
+
+
+@torch.no_grad()
+def test_streams_without_global_tokens_and_keeps_hidden_states(encoder, monkeypatch):
+    document = inputs(2, 120, "right")
+    del document["global_attention_mask"]
+    whole = encoder(**document, output_hidden_states=True)
+    monkeypatch.setattr(streaming, "ROWS_PER_STEP", 16)
+    streamed = encoder(**document, output_hidden_states=True)
+    real = document["attention_mask"].bool()
+    assert len(streamed.hidden_states) == 4
+    for got, wanted in zip(streamed.hidden_states, whole.hidden_states, strict=True):
+        torch.testing.assert_close(got[real], wanted[real], rtol=0, atol=2e-5 * float(wanted.abs().max()))
+
+
+@torch.no_grad()
+def test_many_global_tokens_and_projections_without_plain_weights(encoder, monkeypatch):
+    document = inputs(1, 90, "none")
+    document["global_attention_mask"][:, ::3] = 1  # more than d_model / heads: their projections are not absorbed
+    whole = encoder(**document).last_hidden_state
+    monkeypatch.setattr(streaming, "ROWS_PER_STEP", 16)
+    torch.testing.assert_close(encoder(**document).last_hidden_state, whole, rtol=0, atol=1e-4)
+
+    class Adapted(torch.nn.Linear):
+        pass
+
+    for layer in encoder.layers:
+        attention = layer.self_attn.longformer_self_attn
+        adapted = Adapted(32, 32)
+        adapted.load_state_dict(attention.key_global.state_dict())
+        attention.key_global = adapted
+    torch.testing.assert_close(encoder(**document).last_hidden_state, whole, rtol=0, atol=1e-4)
+
+
+def test_does_not_stream_where_autograd_watches(encoder, monkeypatch):
+    monkeypatch.setattr(streaming, "ROWS_PER_STEP", 16)
+    states = torch.zeros(1, 100, 32)
+    assert not streaming.can_stream(states)
+    with torch.no_grad():
+        assert streaming.can_stream(states)
+        assert not streaming.can_stream(states[:, :16])
+
+
+def test_near_keys_project_every_row_once():
+    seen = []
+
+    def project(states):
+        seen.extend(states[0, :, 0].tolist())
+        return states, -states
+
+    states = torch.arange(50.0).view(1, 50, 1)
+    near = streaming.NearKeys(project, states)
+    for first, end in streaming.chunks(50, 8):
+        key, value = near.move(first - 11, end + 11)
+        expected = torch.arange(max(0, first - 11), min(50, end + 11)).float()
+        assert torch.equal(key[0, :, 0], expected)
+        assert torch.equal(value[0, :, 0], -expected)
+        assert (near.first, near.end) == (int(expected[0]), int(expected[-1]) + 1)
+    assert seen == list(range(50))
