@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from docutils import nodes
+from docutils.utils import new_document
 
 import longsum_lib
 
@@ -14,7 +16,9 @@ ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 sys.path.insert(0, str(BOOK / "ext"))
 
+import book_assets  # noqa: E402
 import book_modules  # noqa: E402
+import book_results  # noqa: E402
 
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 CONTENTS = re.findall(r"(?:file|root): (\S+)", (ROOT / "_toc.yml").read_text())
@@ -163,7 +167,60 @@ def test_every_public_function_says_what_it_does(name):
     assert silent == []
 
 
+# --- the extensions -------------------------------------------------------------------------------
+
+
+def test_repeated_scripts_are_written_once_and_unused_widget_state_is_dropped():
+    script = '<script>const THEBE_JS_URL = "x"</script>'
+    state = '<script type="application/vnd.jupyter.widget-state+json">{"state": {}}</script>'
+    view = '<script type="application/vnd.jupyter.widget-view+json">{}</script>'
+    other = "<script>f()</script>"
+    assert book_assets.clean_page(f"<p>{script}{other}{script}{other}</p>") == f"<p>{script}{other}{other}</p>"
+    assert book_assets.clean_page(f"<p>a</p>{state}") == "<p>a</p>"
+    assert book_assets.clean_page(f"<p>{view}</p>{state}") == f"<p>{view}</p>{state}"
+
+
+def test_a_page_without_a_description_is_described_by_its_first_paragraph():
+    document = new_document("page")
+    section = nodes.section()
+    section += nodes.title(text="Title")
+    section += nodes.paragraph(text="Short.")
+    section += nodes.paragraph(text="long words " * 40)
+    document += section
+    described = book_assets.describe(document, {})
+    assert described.startswith("long words")
+    assert described.endswith("words …")
+    assert len(described) <= book_assets.MAX_DESCRIPTION + 2
+    assert book_assets.describe(document, {"description": "its  own\nwords"}) == "its own words"
+
+
 # --- results --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (True, "yes"),
+        (16384, "16,384"),
+        (1.23456, "1.23"),
+        (12345.6, "12,346"),
+        ([1, 2], "1, 2"),
+        ("a", "a"),
+    ],
+)
+def test_results_are_written_for_readers(value, text):
+    assert book_results.text(value) == text
+
+
+def test_a_result_becomes_a_table_with_its_origin():
+    rows = [{"length": 4096, "seconds": 0.5}, {"length": 8192, "seconds": 1.0, "memory": 12}]
+    table = book_results.table(rows)
+    cells = [entry.astext() for entry in table.findall(nodes.entry)]
+    assert cells == ["Length", "Seconds", "Memory", "4,096", "0.5", "–", "8,192", "1", "12"]
+    origin = book_results.origin(Path("a.json"), {"rows": rows, "machine": {"cores": 2}, "command": "make bench"})
+    assert "cores 2" in origin.astext()
+    assert "make bench" in origin.astext()
 
 
 def test_results_page_reads_what_the_benchmarks_write():

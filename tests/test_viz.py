@@ -1,11 +1,13 @@
 """Pictures: kinds equal to the boolean patterns, figures small, deterministic and with words."""
 
+import io
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from longsum_lib import viz
 from longsum_lib.attention import patterns
@@ -199,7 +201,14 @@ def test_draw_mask_marks_what_it_draws():
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("key position", "query position")
 
 
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), dtype=float)
+
+
 @pytest.mark.parametrize("name", make_figures.FILES)
 def test_committed_figures_are_up_to_date(name):
-    committed = (make_figures.FIGURES / name).read_bytes()
-    assert committed == figures.png_bytes(make_figures.FILES[name]()), "run: python tools/make_figures.py"
+    committed = pixels((make_figures.FIGURES / name).read_bytes())
+    drawn = pixels(figures.png_bytes(make_figures.FILES[name]()))
+    assert committed.shape == drawn.shape, "run: python tools/make_figures.py"
+    # Letters may be smoothed differently by another version; a changed cell moves the mean by more.
+    assert abs(committed - drawn).mean() < 0.5, "run: python tools/make_figures.py"

@@ -69,7 +69,7 @@ def describe(doctree: nodes.document | None, metadata: dict) -> str:
     for paragraph in doctree.findall(nodes.paragraph):
         in_prose = isinstance(paragraph.parent, nodes.section)
         text = " ".join(paragraph.astext().split())
-        if in_prose and len(text) > 40 and not paragraph.traverse(nodes.image):
+        if in_prose and len(text) > 40 and not any(paragraph.findall(nodes.image)):
             return text if len(text) <= MAX_DESCRIPTION else text[:MAX_DESCRIPTION].rsplit(" ", 1)[0] + " …"
     return ""
 
