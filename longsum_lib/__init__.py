@@ -14,6 +14,9 @@ from longsum_lib._lazy import attach
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "BigBirdPegasusConfig": "transformers",
+    "BigBirdPegasusForConditionalGeneration": "longsum_lib.models.bigbird_pegasus",
+    "BigBirdPegasusModel": "longsum_lib.models.bigbird_pegasus",
     "Document": "longsum_lib.corpus",
     "LEDConfig": "transformers",
     "LEDForConditionalGeneration": "longsum_lib.models.led",
@@ -38,6 +41,7 @@ _EXPORTS = {
     "PegasusXForConditionalGeneration": "longsum_lib.models.pegasus_x",
     "PegasusXModel": "longsum_lib.models.pegasus_x",
     "Summary": "longsum_lib.summarize",
+    "big_bird_attention": "longsum_lib.attention.big_bird",
     "block_local_attention": "longsum_lib.attention.block_local",
     "dense_attention": "longsum_lib.attention.reference",
     "load": "longsum_lib.models.auto",

@@ -1,9 +1,11 @@
 """Where type checkers and editors find the lazy names; a test holds it equal to the table in __init__.py."""
 
+from transformers import BigBirdPegasusConfig as BigBirdPegasusConfig
 from transformers import LEDConfig as LEDConfig
 from transformers import LongT5Config as LongT5Config
 from transformers import PegasusXConfig as PegasusXConfig
 
+from longsum_lib.attention.big_bird import big_bird_attention as big_bird_attention
 from longsum_lib.attention.block_local import block_local_attention as block_local_attention
 from longsum_lib.attention.lsg import lsg_attention as lsg_attention
 from longsum_lib.attention.reference import dense_attention as dense_attention
@@ -13,6 +15,10 @@ from longsum_lib.corpus import Document as Document
 from longsum_lib.corpus import make_document as make_document
 from longsum_lib.models.auto import load as load
 from longsum_lib.models.auto import load_tokenizer as load_tokenizer
+from longsum_lib.models.bigbird_pegasus import (
+    BigBirdPegasusForConditionalGeneration as BigBirdPegasusForConditionalGeneration,
+)
+from longsum_lib.models.bigbird_pegasus import BigBirdPegasusModel as BigBirdPegasusModel
 from longsum_lib.models.led import LEDForConditionalGeneration as LEDForConditionalGeneration
 from longsum_lib.models.led import LEDForQuestionAnswering as LEDForQuestionAnswering
 from longsum_lib.models.led import LEDForSequenceClassification as LEDForSequenceClassification

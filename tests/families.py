@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import torch
@@ -22,6 +22,10 @@ class Family:
     has_global_mask: bool = False
     encoder_states_include: int = 0  # rows in front of the tokens in the encoder's output
     left_padding: bool = True
+    # Changes of the config with which padding behind the text changes nothing, where the reference lets it.
+    without_trace_of_padding: dict = field(default_factory=dict, hash=False)
+    # Makes the reference forget what it has encoded before.
+    refresh: Callable[[torch.nn.Module], object] = lambda reference: None
 
     def reference_class(self) -> type:
         return getattr(transformers, self.reference)
@@ -104,11 +108,43 @@ def _longt5() -> type:
     return LongT5ForConditionalGeneration
 
 
+def bigbird_pegasus_config(**changes) -> transformers.BigBirdPegasusConfig:
+    fields = {
+        "vocab_size": 101,
+        "d_model": 32,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4,
+        "encoder_ffn_dim": 48,
+        "decoder_ffn_dim": 48,
+        "max_position_embeddings": 1024,
+        "block_size": 8,
+        "num_random_blocks": 2,  # 72 tokens are short
+        "dropout": 0.0,
+    }
+    return transformers.BigBirdPegasusConfig(**fields | changes)
+
+
+def _bigbird_pegasus() -> type:
+    from longsum_lib.models.bigbird_pegasus import BigBirdPegasusForConditionalGeneration
+
+    return BigBirdPegasusForConditionalGeneration
+
+
 FAMILIES = {
     "led": Family("led", _led, "LEDForConditionalGeneration", led_config, has_global_mask=True),
     "pegasus_x": Family("pegasus_x", _pegasus_x, "PegasusXForConditionalGeneration", pegasus_x_config),
     "longt5_local": Family("longt5_local", _longt5, "LongT5ForConditionalGeneration", longt5_config),
     "longt5_global": Family("longt5_global", _longt5, "LongT5ForConditionalGeneration", longt5_global_config),
+    "bigbird_pegasus": Family(
+        "bigbird_pegasus",
+        _bigbird_pegasus,
+        "BigBirdPegasusForConditionalGeneration",
+        bigbird_pegasus_config,
+        without_trace_of_padding={"last_block": "document"},
+        refresh=lambda reference: reference.model.encoder.set_attention_type("block_sparse"),
+    ),
 }
 
 

@@ -4,6 +4,7 @@ from longsum_lib._lazy import attach
 
 _EXPORTS = {
     "KeySet": "longsum_lib.attention.engine",
+    "big_bird_attention": "longsum_lib.attention.big_bird",
     "block_attention": "longsum_lib.attention.engine",
     "block_local_attention": "longsum_lib.attention.block_local",
     "dense_attention": "longsum_lib.attention.reference",
@@ -12,4 +13,6 @@ _EXPORTS = {
     "transient_global_attention": "longsum_lib.attention.transient_global",
 }
 
-__all__ = attach(__name__, _EXPORTS, ("engine", "lsg", "patterns", "reference", "sliding_window", "transient_global"))
+__all__ = attach(
+    __name__, _EXPORTS, ("big_bird", "engine", "lsg", "patterns", "reference", "sliding_window", "transient_global")
+)

@@ -3,6 +3,9 @@
 from longsum_lib._lazy import attach
 
 _EXPORTS = {
+    "BigBirdPegasusConfig": "transformers",
+    "BigBirdPegasusForConditionalGeneration": "longsum_lib.models.bigbird_pegasus",
+    "BigBirdPegasusModel": "longsum_lib.models.bigbird_pegasus",
     "LEDConfig": "transformers",
     "LEDForConditionalGeneration": "longsum_lib.models.led",
     "LEDForQuestionAnswering": "longsum_lib.models.led",
@@ -29,4 +32,6 @@ _EXPORTS = {
     "load_tokenizer": "longsum_lib.models.auto",
 }
 
-__all__ = attach(__name__, _EXPORTS, ("auto", "cache", "layers", "led", "longt5", "lsg", "pegasus_x"))
+__all__ = attach(
+    __name__, _EXPORTS, ("auto", "bigbird_pegasus", "cache", "layers", "led", "longt5", "lsg", "pegasus_x")
+)

@@ -48,6 +48,13 @@ def _class_names(stem: str, *tasks: str) -> dict[str, str]:
 
 
 MODEL_TYPES: dict[str, ModelType] = {
+    "bigbird_pegasus": ModelType(
+        module="longsum_lib.models.bigbird_pegasus",
+        classes=_class_names("BigBirdPegasus", "summarization", "features"),
+        length_field="max_position_embeddings",
+        decoder_length_field="max_position_embeddings",
+        fp16_safe=False,
+    ),
     "led": ModelType(
         module="longsum_lib.models.led",
         classes=_class_names("LED", *TASKS),

@@ -94,10 +94,8 @@ class EncoderDecoder:
 class ConditionalGeneration:
     """``forward`` of a model that writes. The class that mixes it in has ``model`` and ``lm_head``.
 
-    ``final_logits_bias`` is added where the class has it.
+    ``final_logits_bias``, a buffer ``(1, vocabulary)``, is added where the class has one.
     """
-
-    final_logits_bias: Tensor | None = None
 
     def forward(
         self,
@@ -137,8 +135,9 @@ class ConditionalGeneration:
             return_dict=True,
         )
         logits = self.lm_head(outputs.last_hidden_state)
-        if self.final_logits_bias is not None:
-            logits = logits + self.final_logits_bias
+        bias = getattr(self, "final_logits_bias", None)
+        if bias is not None:
+            logits = logits + bias
         handed_on = {name: outputs[name] for name in outputs if name != "last_hidden_state"}
         output = Seq2SeqLMOutput(loss=token_loss(logits, labels), logits=logits, **handed_on)
         return output if return_dict else output.to_tuple()
