@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 SITE := _build/html
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book site test lint check-notebooks links summarize serve bench bench-full train clean
+.PHONY: help setup book site test lint check-notebooks epub links summarize serve bench bench-full train clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,10 @@ lint: $(READY) ## ruff: rules and formatting
 check-notebooks: $(READY) ## run every notebook and compare its outputs with the stored ones
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -p no:cacheprovider \
 		--nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+
+epub: $(READY) ## the book as one file for a reader
+	$(BIN)/jupyter-book build . -q --config _config_epub.yml --builder custom --custom-builder epub
+	@ls $(CURDIR)/_build/epub/*.epub
 
 links: $(READY) ## check the links to other sites; the one target that reads the web
 	$(BIN)/jupyter-book build . --builder linkcheck -q
