@@ -43,6 +43,7 @@ _EXPORTS = {
     "Summary": "longsum_lib.summarize",
     "big_bird_attention": "longsum_lib.attention.big_bird",
     "block_local_attention": "longsum_lib.attention.block_local",
+    "convert_to_lsg": "longsum_lib.models.lsg_convert",
     "dense_attention": "longsum_lib.attention.reference",
     "load": "longsum_lib.models.auto",
     "load_tokenizer": "longsum_lib.models.auto",

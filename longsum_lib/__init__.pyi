@@ -36,6 +36,7 @@ from longsum_lib.models.lsg import LSGPegasusConfig as LSGPegasusConfig
 from longsum_lib.models.lsg import LSGPegasusForConditionalGeneration as LSGPegasusForConditionalGeneration
 from longsum_lib.models.lsg import LSGPegasusForSequenceClassification as LSGPegasusForSequenceClassification
 from longsum_lib.models.lsg import LSGPegasusModel as LSGPegasusModel
+from longsum_lib.models.lsg_convert import convert_to_lsg as convert_to_lsg
 from longsum_lib.models.pegasus_x import PegasusXForConditionalGeneration as PegasusXForConditionalGeneration
 from longsum_lib.models.pegasus_x import PegasusXModel as PegasusXModel
 from longsum_lib.summarize import Summary as Summary

@@ -37,10 +37,15 @@ examples:
   longsum models                                     which models there are
 """
 
-# Subcommand -> its module, and what it does. The module has add_<command>_arguments and run_<command>.
+# Subcommand -> its module, and what it does. The module has add_<command>_arguments and run_<command>,
+# a dash in the command's name being an underscore there.
 OTHER_COMMANDS = {
     "train": ("longsum_lib.training", "train or fine-tune a model, by default a tiny one on the synthetic corpus"),
     "evaluate": ("longsum_lib.evaluation", "measure a model's summaries on held-out documents"),
+    "convert-lsg": (
+        "longsum_lib.models.lsg_convert",
+        "give a model local, sparse and global attention for long inputs",
+    ),
     "corpus": ("longsum_lib.corpus", "write synthetic documents with reference summaries"),
 }
 
@@ -160,8 +165,9 @@ def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
         )
         if name == asked:
             module = importlib.import_module(module_name)
-            getattr(module, f"add_{name}_arguments")(command)
-            command.set_defaults(run=getattr(module, f"run_{name}"))
+            stem = name.replace("-", "_")
+            getattr(module, f"add_{stem}_arguments")(command)
+            command.set_defaults(run=getattr(module, f"run_{stem}"))
     return parser
 
 

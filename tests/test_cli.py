@@ -195,11 +195,11 @@ def test_version_models_and_help(longsum):
 
 @pytest.mark.parametrize("name", list(cli.OTHER_COMMANDS))
 def test_other_commands_are_imported_when_asked_for(longsum, monkeypatch, name):
-    seen = []
+    seen, stem = [], name.replace("-", "_")
     module = SimpleNamespace(
         **{
-            f"add_{name}_arguments": lambda parser: parser.add_argument("--steps", type=int),
-            f"run_{name}": lambda options: seen.append(options.steps),
+            f"add_{stem}_arguments": lambda parser: parser.add_argument("--steps", type=int),
+            f"run_{stem}": lambda options: seen.append(options.steps),
         }
     )
     monkeypatch.setattr(cli.importlib, "import_module", lambda module_name: module)

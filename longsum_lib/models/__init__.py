@@ -28,6 +28,7 @@ _EXPORTS = {
     "PegasusXConfig": "transformers",
     "PegasusXForConditionalGeneration": "longsum_lib.models.pegasus_x",
     "PegasusXModel": "longsum_lib.models.pegasus_x",
+    "convert_to_lsg": "longsum_lib.models.lsg_convert",
     "load": "longsum_lib.models.auto",
     "load_tokenizer": "longsum_lib.models.auto",
 }
