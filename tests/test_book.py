@@ -214,13 +214,26 @@ def test_results_are_written_for_readers(value, text):
 
 
 def test_a_result_becomes_a_table_with_its_origin():
-    rows = [{"length": 4096, "seconds": 0.5}, {"length": 8192, "seconds": 1.0, "memory": 12}]
+    rows = [
+        {"length": 4096, "seconds": 0.5},
+        {"length": 8192, "seconds": 1.0, "extra_mib": 12, "spread": [1, 2], "empty": None},
+    ]
     table = book_results.table(rows)
     cells = [entry.astext() for entry in table.findall(nodes.entry)]
-    assert cells == ["Length", "Seconds", "Memory", "4,096", "0.5", "–", "8,192", "1", "12"]
+    assert cells == ["tokens", "ours (s)", "ours (MiB)", "4,096", "0.5", "–", "8,192", "1", "12"]
     origin = book_results.origin(Path("a.json"), {"rows": rows, "machine": {"cores": 2}, "command": "make bench"})
     assert "cores 2" in origin.astext()
     assert "make bench" in origin.astext()
+
+
+def test_times_become_a_chart_that_fits_a_page(tmp_path):
+    rows = [
+        {"length": length, "allocator": allocator, "seconds": length / 1000, "full_seconds": None}
+        for allocator in ("default", "kept pages")
+        for length in (1024, 4096)
+    ]
+    book_results.draw_chart(rows, tmp_path / "chart.png")
+    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_results_page_reads_what_the_benchmarks_write():

@@ -1,12 +1,14 @@
-"""Sphinx extension: the directive `benchmark-results`, tables from `benchmarks/results/*.json`.
+"""Sphinx extension: the directive `benchmark-results`, tables and charts from `benchmarks/results/*.json`.
 
-A result file is one JSON object. `title` and `note` are its words, `rows` (a list of objects) is its table, and
-everything else that is a plain value or an object of plain values says where the numbers come from.
+A result file is one JSON object. `title` and `note` are its words; a list of objects is a table, a row an object;
+everything else says where the numbers come from. What is named below gets a reader's words; what is not is shown too,
+under its own name.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +18,116 @@ from sphinx.util.docutils import SphinxDirective
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 
+# Table -> title and what it answers.
+TABLES = {
+    "rates": ("The machine", "What the machine can do, measured in the same run; bounds are computed from it."),
+    "encoder_time": ("Encoder: time", "Seconds for one document through the encoder."),
+    "encoder_memory": ("Encoder: memory", "Peak beyond the weights for one document through the encoder, in MiB."),
+    "decoder_step": ("Decoder: one step", "Seconds to write one more token, with the document's keys and values kept."),
+    "decoder_memory": ("Decoder: memory", "What the decoder keeps of the document, in MiB."),
+    "summary": ("A summary from beginning to end", "Encoder and beam search together."),
+    "training_step": ("One training step", "Forward, backward and update on one document."),
+}
+COLUMNS = {
+    "length": "tokens",
+    "seconds": "ours (s)",
+    "bound_seconds": "bound (s)",
+    "times_bound": "ours / bound",
+    "transformers_seconds": "transformers (s)",
+    "times_faster": "times faster",
+    "full_seconds": "full attention (s)",
+    "times_faster_than_full": "times faster than full",
+    "largest_difference": "largest difference",
+    "extra_mib": "ours (MiB)",
+    "transformers_extra_mib": "transformers (MiB)",
+    "full_extra_mib": "full attention (MiB)",
+    "fraction_of_transformers": "ours / transformers",
+    "cross_cache_mib": "document cache (MiB)",
+    "transformers_cross_cache_mib": "transformers' cache (MiB)",
+    "matmul_gflops": "matrix products (GFLOP/s)",
+    "bandwidth_gb_s": "memory (GB/s)",
+}
+HIDDEN = {"spread", "multiply_adds"}  # for programs; the files have them
+# Lines of a chart: column -> name and the palette's series.
+LINES = {
+    "full_seconds": ("full attention", 0),
+    "transformers_seconds": ("transformers", 2),
+    "seconds": ("longsum_lib", 1),
+    "bound_seconds": ("bound", 3),
+}
+CHARTS = {"encoder_time"}
+WORDS = ("title", "note")
+
 
 class BenchmarkResults(SphinxDirective):
     """One section a result file; a sentence if there is none."""
 
     def run(self) -> list[nodes.Node]:
         """Build the sections."""
-        self.env.note_dependency(str(RESULTS))
+        self.env.note_reread()
         files = sorted(RESULTS.glob("*.json"))
         if not files:
             return [nodes.paragraph(text="No results have been stored yet.")]
-        sections = []
-        for path in files:
-            self.env.note_dependency(str(path))
-            sections.append(self.section(path, json.loads(path.read_text(encoding="utf-8"))))
-        return sections
+        return [self.section(path, json.loads(path.read_text(encoding="utf-8"))) for path in files]
 
     def section(self, path: Path, result: dict[str, Any]) -> nodes.section:
-        """One result file as a section: title, note, table, origin."""
-        title = result.get("title") or path.stem.replace("_", " ").capitalize()
-        section = nodes.section(ids=[nodes.make_id(path.stem)], names=[nodes.fully_normalize_name(title)])
-        section += nodes.title(text=title)
+        """One result file as a section: title, note, origin, and a part for each table."""
+        section = new_section(path.stem, result.get("title") or plain(path.stem))
         if result.get("note"):
             section += nodes.paragraph(text=result["note"])
-        for name, value in result.items():
-            if is_table(value):
-                if name != "rows":
-                    section += nodes.paragraph("", "", nodes.strong(text=words(name)))
-                section += table(value)
         section += origin(path, result)
+        for name, rows in result.items():
+            if not is_table(rows):
+                continue
+            title, sentence = TABLES.get(name, (plain(name), ""))
+            part = new_section(f"{path.stem}-{name}", title)
+            if sentence:
+                part += nodes.paragraph(text=sentence)
+            if name in CHARTS:
+                part += self.chart(path.stem, name, rows)
+            part += table(rows)
+            section += part
         return section
+
+    def chart(self, stem: str, name: str, rows: list[dict[str, Any]]) -> list[nodes.Node]:
+        """A chart of time against length, one panel for each allocator; nothing for a single length."""
+        if len({row["length"] for row in rows}) < 2:
+            return []
+        file = Path(self.env.app.doctreedir).parent / "charts" / f"{stem}-{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draw_chart(rows, file)
+        uri = os.path.relpath(file, Path(self.env.srcdir) / Path(self.env.docname).parent)
+        alt = "Time against input length on logarithmic axes: " + ", ".join(n for n, _ in LINES.values()) + "."
+        image = nodes.image(uri=uri.replace(os.sep, "/"), alt=alt, classes=["dark-light"])
+        words = f"{TABLES[name][0]} against input length, from the table below."
+        return [nodes.figure("", image, nodes.caption(text=words))]
+
+
+def draw_chart(rows: list[dict[str, Any]], file: Path) -> None:
+    """Draw seconds against length for every program."""
+    from longsum_lib import viz
+
+    allocators = list(dict.fromkeys(row.get("allocator") for row in rows))
+    figure, axes = viz.new_figure(1, len(allocators), height=3.3, squeeze=False, sharey=True)
+    for ax, allocator in zip(axes[0], allocators, strict=True):
+        chosen = [row for row in rows if row.get("allocator") == allocator and row.get("dtype") in (None, "float32")]
+        lines = {
+            name: ([row["length"] for row in chosen], [row.get(column) for row in chosen])
+            for column, (name, _) in LINES.items()
+            if any(row.get(column) for row in chosen)
+        }
+        title = f"allocator: {allocator}" if allocator else None
+        viz.draw_cost(lines, ylabel="time (s)", ax=ax, title=title, styles=dict(LINES.values()))
+        ax.label_outer()
+        ax.tick_params(axis="x", rotation=30)
+    viz.save(figure, file)
+
+
+def new_section(name: str, title: str) -> nodes.section:
+    """An empty section with a title and an anchor."""
+    section = nodes.section(ids=[nodes.make_id(name)], names=[nodes.fully_normalize_name(title)])
+    section += nodes.title(text=title)
+    return section
 
 
 def is_table(value: Any) -> bool:
@@ -53,7 +135,7 @@ def is_table(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
-def words(name: str) -> str:
+def plain(name: str) -> str:
     """A JSON name as words."""
     return name.replace("_", " ").capitalize()
 
@@ -73,13 +155,19 @@ def text(value: Any) -> str:
     return str(value)
 
 
+def columns_of(rows: list[dict[str, Any]]) -> list[str]:
+    """Columns worth showing, in order of appearance: not empty, not nested, not for programs only."""
+    names = dict.fromkeys(name for row in rows for name in row if name not in HIDDEN)
+    return [n for n in names if any(row.get(n) is not None and not isinstance(row[n], dict) for row in rows)]
+
+
 def table(rows: list[dict[str, Any]]) -> nodes.table:
-    """A docutils table with the union of the rows' columns, in order of appearance."""
-    columns = list(dict.fromkeys(name for row in rows for name, value in row.items() if not isinstance(value, dict)))
+    """A docutils table with the union of the rows' columns."""
+    columns = columns_of(rows)
     group = nodes.tgroup(cols=len(columns))
     group += [nodes.colspec(colwidth=1) for _ in columns]
     head = nodes.row()
-    head += [nodes.entry("", nodes.paragraph(text=words(name))) for name in columns]
+    head += [nodes.entry("", nodes.paragraph(text=COLUMNS.get(n, n.replace("_", " ")))) for n in columns]
     body = nodes.tbody()
     for row in rows:
         line = nodes.row()
@@ -87,22 +175,22 @@ def table(rows: list[dict[str, Any]]) -> nodes.table:
         body += line
     group += nodes.thead("", head)
     group += body
-    return nodes.table("", group)
+    return nodes.table("", group, classes=["numbers"])
 
 
 def origin(path: Path, result: dict[str, Any]) -> nodes.field_list:
-    """Where the numbers come from: file, machine, versions, command."""
+    """Where the numbers come from: file, machine, versions, settings."""
     fields = nodes.field_list()
     entries = {"file": f"benchmarks/results/{path.name}"}
     for name, value in result.items():
-        if name in ("title", "note") or is_table(value):
+        if name in WORDS or is_table(value):
             continue
         if isinstance(value, dict):
-            value = "; ".join(f"{key} {text(item)}" for key, item in value.items() if not isinstance(item, dict))
+            value = "; ".join(f"{k.replace('_', ' ')} {text(v)}" for k, v in value.items() if not isinstance(v, dict))
         entries[name] = text(value)
     for name, value in entries.items():
         body = nodes.field_body("", nodes.paragraph(text=value))
-        fields += nodes.field("", nodes.field_name(text=words(name)), body)
+        fields += nodes.field("", nodes.field_name(text=plain(name)), body)
     return fields
 
 
