@@ -1,0 +1,5 @@
+"""``python -m benchmarks quick`` or ``full``."""
+
+from .run import main
+
+main()

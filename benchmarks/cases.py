@@ -1,0 +1,223 @@
+"""What is measured: each case gives rows of a table of the result file.
+
+A timed case runs its programs in one process, in turns. A memory case runs one program and is given a process of its
+own. Rows of both that agree in ``KEYS`` become one row of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from . import bounds, machine, programs
+from .measure import MEBIBYTE, extra_mebibytes, in_turns
+from .programs import BASE, FULL, OURS, PROGRAMS, THEIRS, Document
+
+ENCODER_LAYERS = 2
+WRITER_LAYERS = 6
+SUMMARY = {"length": 16384, "beams": 4, "new_tokens": 64}
+TRAINING = {"length": 8192, "target_tokens": 256, "layers": 2}
+DECODER_LENGTH = 16384
+# Inputs longer than this are run by this library alone: the others take minutes, or more memory than there is.
+LONGEST_FOR_ALL = 16384
+PREFIX = {OURS: "", THEIRS: "transformers_", FULL: "full_"}
+
+Row = dict[str, object]
+
+
+def _seconds(times: dict[str, dict[str, float]]) -> Row:
+    """Return the columns of times: medians, and in ``spread`` the rest."""
+    medians = {f"{PREFIX[name]}seconds": t["median"] for name, t in times.items()}
+    spread = {name: {key: t[key] for key in ("low", "high", "rounds")} for name, t in times.items()}
+    return {**medians, "spread": spread}
+
+
+def rates() -> Row:
+    """Measure what this machine can do."""
+    return {"matmul_gflops": machine.matmul_gflops(), "bandwidth_gb_s": machine.bandwidth_gb_s()}
+
+
+# --- encoder --------------------------------------------------------------------------------------
+
+
+def encoder_time(lengths: list[int], rounds: int, dtypes: tuple[str, ...] = ("float32",)) -> Iterator[Row]:
+    """LED's encoder, two layers at base width, window ±512, first token global."""
+    for length in lengths:
+        for dtype in dtypes if length == LONGEST_FOR_ALL else ("float32",):
+            # Half precision is compared with our own fp32.
+            names = PROGRAMS if length <= LONGEST_FOR_ALL and dtype == "float32" else (OURS,)
+            yield _encoder_row(length, names, rounds, dtype)
+
+
+def _encoder_row(length: int, names: tuple[str, ...], rounds: int, dtype: str) -> Row:
+    encoders = {n: programs.led_encoder(n, length, ENCODER_LAYERS).to(getattr(torch, dtype)) for n in names}
+    document, start = Document.random(length), Document.random(min(length, 1100))
+    for name, encoder in encoders.items():
+        programs.encode(name, encoder, start)()
+    runs = {name: programs.encode(name, encoder, document) for name, encoder in encoders.items()}
+    row: Row = {"model": "LED", "length": length, "dtype": dtype}
+    if THEIRS in runs and length <= 4096:
+        wanted = runs[THEIRS]()
+        row["largest_difference"] = float((runs[OURS]() - wanted).abs().max() / wanted.abs().max())
+    rate = machine.matmul_gflops()
+    row |= _seconds(in_turns(runs, rounds))
+    if dtype == "float32":
+        shape = {name: BASE[name] for name in ("d_model", "ffn", "window")}
+        work = bounds.led_encoder(length, layers=ENCODER_LAYERS, **shape)
+        rate = max(rate, machine.matmul_gflops())  # the better of before and after
+        row |= {"multiply_adds": work, "bound_seconds": bounds.bound_seconds(work, rate)}
+    return row
+
+
+def encoder_memory(program: str, length: int) -> Row:
+    """Peak that encoding adds to the weights, result included."""
+    encoder = programs.led_encoder(program, length, ENCODER_LAYERS)
+    run = programs.encode(program, encoder, Document.random(length))
+    peak = extra_mebibytes(run, programs.encode(program, encoder, Document.random(600)))
+    return {"model": "LED", "length": length, "dtype": "float32", f"{PREFIX[program]}extra_mib": peak}
+
+
+# --- decoder --------------------------------------------------------------------------------------
+
+
+class Decoding:
+    """Steps of beam search: one token a beam, then the cache follows the chosen beams."""
+
+    def __init__(self, program: str, model: torch.nn.Module, states: torch.Tensor, beams: int):
+        from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+        from transformers.modeling_outputs import BaseModelOutput
+
+        from longsum_lib.models.cache import SharedCache
+
+        self.model, self.beams = model, beams
+        documents = 1 if program == OURS else beams  # transformers' generate repeats the document for each beam
+        self.encoded = BaseModelOutput(last_hidden_state=states.repeat_interleave(documents, dim=0))
+        self.mask = torch.ones(documents, states.shape[1], dtype=torch.long)
+        self.cache = SharedCache() if program == OURS else EncoderDecoderCache(DynamicCache(), DynamicCache())
+        self.tokens = torch.full((beams, 1), 5)
+        self.order = torch.arange(beams).roll(1)
+
+    @torch.no_grad()
+    def step(self) -> torch.Tensor:
+        """Return the logits of the next token, ``(beams, 1, vocabulary)``."""
+        logits = self.model(
+            decoder_input_ids=self.tokens,
+            encoder_outputs=self.encoded,
+            attention_mask=self.mask,
+            past_key_values=self.cache,
+            use_cache=True,
+        ).logits
+        if self.beams > 1:
+            self.cache.reorder_cache(self.order)
+        return logits
+
+    def cross_cache_mib(self) -> float:
+        """Memory of the encoder's keys and values."""
+        layers = self.cache.cross_attention_cache.layers
+        return sum(t.nbytes for layer in layers for t in (layer.keys, layer.values)) / MEBIBYTE
+
+
+def decoder_step(beams: list[int], rounds: int) -> Iterator[tuple[str, Row]]:
+    """Time one decoding step of LED-base against a document of 16,384 tokens; also the cross-attention's cache."""
+    models = programs.led_writers((OURS, THEIRS), DECODER_LENGTH)
+    generator = torch.Generator().manual_seed(programs.SEED)
+    states = torch.randn(1, DECODER_LENGTH, BASE["d_model"], generator=generator)
+    for count in beams:
+        row: Row = {"model": "LED", "beams": count, "length": DECODER_LENGTH}
+        decoding = {name: Decoding(name, model, states, count) for name, model in models.items()}
+        logits = [[d.step() for d in decoding.values()] for _ in range(3)][-1]  # the first step fills the cache
+        difference = float((logits[0] - logits[1]).abs().max() / logits[1].abs().max())
+        times = in_turns({name: d.step for name, d in decoding.items()}, rounds)
+        yield "decoder_step", {**row, "largest_difference": difference, **_seconds(times)}
+        memory = {f"{PREFIX[name]}cross_cache_mib": d.cross_cache_mib() for name, d in decoding.items()}
+        yield "decoder_memory", {**row, **memory}
+        del decoding, logits
+
+
+# --- document to summary --------------------------------------------------------------------------
+
+
+def _generate(model: torch.nn.Module, document: Document, new_tokens: int = SUMMARY["new_tokens"]):
+    def run() -> torch.Tensor:
+        return model.generate(
+            **document.inputs(),
+            num_beams=SUMMARY["beams"],
+            min_new_tokens=new_tokens,
+            max_new_tokens=new_tokens,
+            do_sample=False,
+        )
+
+    return run
+
+
+def _sharpen(model: torch.nn.Module) -> None:
+    """Spread the logits: with fresh weights all tokens are nearly as likely, and rounding would choose the beams."""
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(10)
+
+
+def summary_time(rounds: int) -> Row:
+    """Time from the document's tokens to the summary's, LED-base, with beam search."""
+    models = programs.led_writers((OURS, THEIRS), SUMMARY["length"])
+    _sharpen(models[OURS])
+    document = Document.random(SUMMARY["length"], BASE["vocabulary"])
+    for model in models.values():
+        _generate(model, Document.random(600), 4)()
+    runs = {name: _generate(model, document) for name, model in models.items()}
+    results: dict[str, torch.Tensor] = {}
+
+    def kept(name: str):
+        def run() -> None:
+            results[name] = runs[name]()
+
+        return run
+
+    times = in_turns({name: kept(name) for name in runs}, rounds)
+    same = torch.equal(results[OURS], results[THEIRS])
+    return {"model": "LED", **SUMMARY, "same_ids": same, **_seconds(times)}
+
+
+def summary_memory(program: str) -> Row:
+    """Peak that the same adds to the weights."""
+    model = programs.led_writer(program, SUMMARY["length"])
+    document = Document.random(SUMMARY["length"], BASE["vocabulary"])
+    peak = extra_mebibytes(_generate(model, document, 8), _generate(model, Document.random(600), 4))
+    return {"model": "LED", **SUMMARY, f"{PREFIX[program]}extra_mib": peak}
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+def _training_step(model: torch.nn.Module, length: int):
+    document = Document.random(length, BASE["vocabulary"])
+    labels = Document.random(TRAINING["target_tokens"], BASE["vocabulary"]).input_ids
+
+    def run() -> None:
+        model.zero_grad(set_to_none=True)
+        model(**document.inputs(), labels=labels).loss.backward()
+
+    return run
+
+
+def training_time(rounds: int) -> Row:
+    """Time forward and backward of one document, two layers on both sides, dropout 0.1."""
+    models = programs.led_writers((OURS, THEIRS), TRAINING["length"], layers=TRAINING["layers"])
+    for model in models.values():
+        _training_step(model.train(), 1100)()
+        model.zero_grad(set_to_none=True)
+    runs = {name: _training_step(model, TRAINING["length"]) for name, model in models.items()}
+    return {"model": "LED", **TRAINING, **_seconds(in_turns(runs, rounds))}
+
+
+def training_memory(program: str) -> Row:
+    """Peak that the same adds to the weights, gradients included."""
+    model = programs.led_writer(program, TRAINING["length"], layers=TRAINING["layers"]).train()
+    warm_up = _training_step(model, 600)
+
+    def start() -> None:
+        warm_up()
+        model.zero_grad(set_to_none=True)
+
+    peak = extra_mebibytes(_training_step(model, TRAINING["length"]), start)
+    return {"model": "LED", **TRAINING, f"{PREFIX[program]}extra_mib": peak}

@@ -1,0 +1,75 @@
+"""What a result says about the machine: its parts, its versions, its rates. No names of hosts or users."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import time
+from pathlib import Path
+
+FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "asimd", "bf16", "sve")
+PACKAGES = ("torch", "transformers", "numpy")
+
+
+def describe() -> dict[str, object]:
+    """Return processor, usable cores, instruction sets and memory."""
+    info = _read("/proc/cpuinfo")
+    name = re.search(r"^model name\s*:\s*(.+)$", info, re.M)
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", info, re.M)
+    known = set(flags[1].split()) if flags else set()
+    total = re.search(r"^MemTotal:\s*(\d+) kB", _read("/proc/meminfo"), re.M)
+    return {
+        "device": "cpu",
+        "processor": name[1].strip() if name else platform.machine(),
+        "cores": cores(),
+        "instructions": [flag for flag in FLAGS if flag in known],
+        "memory_gib": round(int(total[1]) / 2**20) if total else None,
+        "system": platform.system(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, this library and what it runs on."""
+    from longsum_lib import __version__
+
+    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), "longsum_lib": __version__, **found}
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def matmul_gflops(rounds: int = 5, size: int = 2048) -> float:
+    """Return the best rate of square fp32 matrix products, two operations counted a multiply-add."""
+    import torch
+
+    left, right = torch.randn(size, size), torch.randn(size, size)
+    seconds = _best(lambda: left @ right, rounds)
+    return 2 * size**3 / seconds / 1e9
+
+
+def bandwidth_gb_s(rounds: int = 5, mebibytes: int = 256) -> float:
+    """Return the best rate of copying a large tensor, bytes read and written."""
+    import torch
+
+    source = torch.ones(mebibytes * 2**18)
+    target = torch.empty_like(source)
+    return 2 * mebibytes * 2**20 / _best(lambda: target.copy_(source), rounds) / 1e9
+
+
+def _best(function, rounds: int) -> float:
+    function()
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _read(path: str) -> str:
+    return Path(path).read_text() if Path(path).is_file() else ""

@@ -1,0 +1,68 @@
+"""Times in turns, and peaks of memory."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+MEBIBYTE = 2**20
+
+
+def in_turns(programs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, float]]:
+    """Time programs in alternation; every second round runs them in the opposite order.
+
+    Args:
+        programs: name -> what to run. It must have run once before, so that nothing is set up while it is timed.
+        rounds: how often each one runs.
+
+    Returns:
+        name -> median, lowest and highest time in seconds, and the number of rounds.
+    """
+    times: dict[str, list[float]] = {name: [] for name in programs}
+    for number in range(rounds):
+        names = list(programs) if number % 2 == 0 else list(reversed(programs))
+        for name in names:
+            gc.collect()
+            start = time.perf_counter()
+            result = programs[name]()
+            times[name].append(time.perf_counter() - start)
+            del result
+    return {name: summary(values) for name, values in times.items()}
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    """Median, extremes and number of some times.
+
+    Example:
+        >>> summary([3.0, 1.0, 2.0])
+        {'median': 2.0, 'low': 1.0, 'high': 3.0, 'rounds': 3}
+    """
+    return {"median": statistics.median(values), "low": min(values), "high": max(values), "rounds": len(values)}
+
+
+def extra_mebibytes(run: Callable[[], object], warm_up: Callable[[], object]) -> float:
+    """Return the peak of memory that a run adds to what the process holds before it. Linux only.
+
+    Args:
+        run: what to measure; its result counts too.
+        warm_up: a small run that loads libraries and starts threads before.
+    """
+    warm_up()
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    before = _status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts again at what is held now
+    result = run()
+    peak = _status("VmHWM")
+    del result
+    return max(0.0, (peak - before) / 1024)
+
+
+def _status(name: str) -> int:
+    """Return a figure of this process in KiB."""
+    return int(re.search(rf"^{name}:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.M)[1])

@@ -1,0 +1,133 @@
+"""Start the processes of a benchmark, collect their rows, write the result file, print the tables."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import machine
+from .tables import add_row, derived, format_tables, rounded
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = Path(__file__).parent / "results"
+# An installed package has no benchmarks beside it; notebooks read this copy there.
+PACKAGED = ROOT / "longsum_lib" / "data" / "benchmarks"
+
+ALLOCATORS = {
+    "default": {},
+    "kept pages": {
+        "MALLOC_MMAP_THRESHOLD_": "17179869184",
+        "MALLOC_TRIM_THRESHOLD_": "17179869184",
+        "MALLOC_TOP_PAD_": "268435456",
+    },
+}
+NOTE = (
+    "LED at base width (d_model 768, 12 heads, feed-forward 3,072, window ±512 tokens, first token global), random "
+    "weights, the same in all programs. A time is the median of several rounds in which the programs took turns. "
+    "transformers: its class of the same name. Full: BART's encoder, the same block with full fused attention. "
+    "Allocator default: the C library's as it is; kept pages: told to keep freed memory. The bound is the number of "
+    "multiply-adds at the rate of matrix products measured in the same run. Extra memory is the peak beyond the "
+    "weights, with the default allocator."
+)
+
+Job = tuple[str, dict]  # allocator, job for the worker
+
+
+def jobs(full: bool) -> Iterator[Job]:
+    """Yield what a quick or a full run measures."""
+    lengths = [1024, 2048, 4096, 8192, 16384] if full else [1024, 4096, 16384]
+    for allocator in ALLOCATORS:
+        yield allocator, {"case": "rates"}
+        yield allocator, {"case": "encoder_time", "lengths": lengths, "rounds": 3 if full else 2}
+        if full:
+            yield allocator, {"case": "encoder_time", "lengths": [65536], "rounds": 2}
+        yield allocator, {"case": "decoder_step", "beams": [1, 4, 8] if full else [4], "rounds": 5}
+        if full:
+            yield allocator, {"case": "summary_time", "rounds": 2}
+            yield allocator, {"case": "training_time", "rounds": 2}
+    for length in lengths if full else [16384]:
+        for program in ("longsum_lib", "transformers", "full_attention"):
+            yield "default", {"case": "encoder_memory", "program": program, "length": length}
+    if full:
+        yield "default", {"case": "encoder_memory", "program": "longsum_lib", "length": 65536}
+        for program in ("longsum_lib", "transformers"):
+            yield "default", {"case": "summary_memory", "program": program}
+            yield "default", {"case": "training_memory", "program": program}
+
+
+def work(allocator: str, job: dict) -> Iterator[tuple[str, dict]]:
+    """Run one job in a process of its own and yield table and row as they come."""
+    environment = {**os.environ, **ALLOCATORS[allocator], "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "benchmarks.worker", json.dumps(job)]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            answer = json.loads(line)
+            row = answer["row"]
+            if not answer["table"].endswith("_memory"):
+                row = {**row, "allocator": allocator}
+            yield answer["table"], row
+    if process.returncode:
+        raise SystemExit(f"the job {job} ended with code {process.returncode}")
+
+
+def new_result(kind: str) -> dict:
+    """Return a result file without tables."""
+    return {
+        "title": "Time and memory on a CPU",
+        "note": NOTE,
+        "kind": kind,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": machine.describe(),
+        "versions": machine.versions(),
+        "settings": {
+            "dtype": "float32",
+            "d_model": 768,
+            "heads": 12,
+            "ffn": 3072,
+            "window": 512,
+            "batch": 1,
+            "seed": 0,
+        },
+    }
+
+
+def save(result: dict, path: Path) -> None:
+    """Write a result file with its derived columns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(rounded(derived(result)), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("kind", choices=("quick", "full"), help="quick: minutes; full: all cases")
+    parser.add_argument("--only", default="", help="cases, separated by commas: measured again into the same file")
+    parser.add_argument("--output", type=Path, help="result file; default benchmarks/results/{quick,cpu}.json")
+    options = parser.parse_args(arguments)
+    full = options.kind == "full"
+    path = options.output or RESULTS / ("cpu.json" if full else "quick.json")
+    only = set(filter(None, options.only.split(",")))
+    result = new_result(options.kind)
+    if only and path.is_file():
+        result |= {k: v for k, v in json.loads(path.read_text(encoding="utf-8")).items() if isinstance(v, list)}
+    for allocator, job in jobs(full):
+        if only and job["case"] not in only:
+            continue
+        print(f"{allocator}: {job}", file=sys.stderr, flush=True)
+        for table, row in work(allocator, job):
+            add_row(result, table, row)
+            save(result, path)
+    if path == RESULTS / "cpu.json":
+        save(result, PACKAGED / "cpu.json")
+    print(format_tables(derived(result)))
+    print(f"Written to {os.path.relpath(path)}")
+
+
+if __name__ == "__main__":
+    main()
