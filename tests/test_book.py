@@ -82,6 +82,13 @@ def test_commands_on_a_page_are_understood():
         assert cli.build_parser(arguments).parse_args(arguments)
 
 
+def test_every_command_has_its_help_on_the_page():
+    from longsum_lib import cli
+
+    shown = re.findall(r"^```\{command-help\} (\S+)", (BOOK / "api" / "command.md").read_text(), re.MULTILINE)
+    assert set(shown) == {"summarize", *cli.OTHER_COMMANDS}
+
+
 def test_targets_on_a_page_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {match for page in PAGES for match in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE)}
