@@ -140,6 +140,35 @@ def test_gradients_pass_gradcheck():
     assert torch.autograd.gradcheck(function, (*tensors, bias))
 
 
+LAYOUTS = {
+    "transposed": lambda: torch.randn(2, 60, 3, 8).transpose(1, 2),
+    "fused": lambda: torch.randn(2, 60, 3, 3, 8)[:, :, 1].transpose(1, 2),
+    "columns": lambda: torch.randn(2, 3, 8, 60).mT,
+    "every other number": lambda: torch.randn(2, 3, 60, 16)[..., ::2],
+    "one head for all": lambda: torch.randn(1, 1, 60, 8).expand(2, 3, 60, 8),
+    "one row for all": lambda: torch.randn(2, 3, 1, 8).expand(2, 3, 60, 8),
+}
+
+
+@pytest.mark.parametrize("layout", list(LAYOUTS))
+def test_the_layout_in_memory_does_not_matter(layout):
+    query, key, value = (LAYOUTS[layout]().requires_grad_() for _ in range(3))
+    chosen = torch.randint(0, 8, (3, 8, 2))  # the last of 8 blocks is cut
+
+    def attend(query, key, value):
+        sets = [KeySet(key, value, 16, 32, start=-8, step=16), KeySet(key, value, 8, chosen=chosen)]
+        return block_attention(query, sets)
+
+    got = attend(query, key, value)
+    wanted = attend(*(t.detach().contiguous().requires_grad_() for t in (query, key, value)))
+    torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-6)
+    probe = LAYOUTS[layout]()
+    grads = torch.autograd.grad(got, (query, key, value), probe)
+    copies = [t.detach().contiguous().requires_grad_() for t in (query, key, value)]
+    for a, b in zip(grads, torch.autograd.grad(attend(*copies), copies, probe.contiguous()), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
 def test_spans_find_the_real_positions():
     mask = torch.tensor([[0, 1, 1, 0], [0, 0, 0, 0], [1, 0, 1, 0], [1, 1, 1, 1]]).bool()
     expected = [Span(1, 3, False), Span(0, 0, False), Span(0, 3, True), Span(0, 4, False)]

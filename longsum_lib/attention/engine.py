@@ -174,7 +174,7 @@ class _BlockAttention(torch.autograd.Function):
         sets = _unpack(ctx.geometry, tensors)
         learned = [ctx.needs_input_grad[4 + 4 * i + 2] for i in range(len(sets))]
         plan = _Plan(query, sets, attend)
-        grad_query, grad_sets, grad_bias = _backward(grad, query, out, total, plan, ctx.kernel, learned)
+        grad_query, grad_sets, grad_bias = _backward(_whole_rows(grad), query, out, total, plan, ctx.kernel, learned)
         grads: list[Tensor | None] = []
         for keys, (grad_key, grad_value), bias in zip(sets, grad_sets, grad_bias, strict=True):
             bias = bias.to(keys.bias.dtype) if bias is not None else None
@@ -229,8 +229,13 @@ def block_attention(
     for keys in key_sets:
         geometry.append({name: getattr(keys, name) for name in _GEOMETRY} | {"size": keys.width})
         attend_keys = None if keys.attend is None else keys.attend.contiguous()
-        tensors += [keys.key, keys.value, keys.bias, attend_keys]
-    return _BlockAttention.apply(query, attend, geometry, kernel, *tensors)
+        tensors += [_whole_rows(keys.key), _whole_rows(keys.value), keys.bias, attend_keys]
+    return _BlockAttention.apply(_whole_rows(query), attend, geometry, kernel, *tensors)
+
+
+def _whole_rows(tensor: Tensor) -> Tensor:
+    """Copy where the numbers of a row do not lie side by side: the fused kernel silently reads them as if they did."""
+    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
 
 
 def _check(query: Tensor, key_sets: Sequence[KeySet], attend: Tensor | None) -> None:
