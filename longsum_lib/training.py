@@ -7,10 +7,12 @@ model's size and first weights, and the stream of examples, which are written wh
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib.util
 import json
 import math
 import random
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -296,15 +298,14 @@ def save_checkpoint(model: Any, folder: str | Path, recipe: Recipe, curve: list[
         recipe: Written to ``training.json``.
         curve: Pairs of step and loss, written beside it.
     """
-    import copy
-
     from transformers import GenerationConfig
 
-    from longsum_lib.corpus import bundled_tokenizer
+    from longsum_lib.corpus.tokenizer import TOKENIZER_FOLDER
 
     folder = Path(folder)
     small = copy.deepcopy(model).half()
-    config = model.config
+    config = small.config
+    config.use_cache = True  # the trainer turns it off
     small.generation_config = GenerationConfig(
         max_new_tokens=LONGEST_SUMMARY,
         num_beams=1,
@@ -314,7 +315,9 @@ def save_checkpoint(model: Any, folder: str | Path, recipe: Recipe, curve: list[
         decoder_start_token_id=config.decoder_start_token_id,
     )
     small.save_pretrained(folder)
-    bundled_tokenizer().save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(TOKENIZER_FOLDER / name, folder / name)
     record = {"recipe": asdict(recipe), "curriculum": CURRICULUM, "step_and_loss": curve}
     (folder / "training.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
 

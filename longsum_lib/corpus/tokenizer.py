@@ -8,6 +8,7 @@ A text becomes ``<s> pieces </s>``. Line breaks count as spaces; every digit is 
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from functools import lru_cache
@@ -187,3 +188,9 @@ def _write_fast_tokenizer(pieces: Any, folder: Path) -> None:
         model_input_names=["input_ids", "attention_mask"],
         clean_up_tokenization_spaces=False,
     ).save_pretrained(folder)
+    settings = folder / "tokenizer_config.json"
+    record = json.loads(settings.read_text(encoding="utf-8"))
+    # The name that every version knows; and nothing about where the files lay.
+    record = {key: value for key, value in record.items() if key not in ("is_local", "local_files_only")}
+    record["tokenizer_class"] = "PreTrainedTokenizerFast"
+    settings.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
