@@ -98,7 +98,7 @@ class BlockSparseAttention(nn.Module):
         return merge_heads(big_bird_attention(query, key, value, **vars(task), padding=padding, dropout=dropout))
 
     def weights(self, states: Tensor, padding: Tensor | None) -> Tensor:
-        """Return attention weights ``(batch, heads, length, length)`` for looking at, see :func:`big_bird_weights`."""
+        """Return attention weights ``(batch, heads, length, length)`` for looking at, see :func:`.big_bird_weights`."""
         query, key = (split_heads(p(states), self.heads) for p in (self.query, self.key))
         return big_bird_weights(query, key, self.task(states.shape[1]), padding)
 
@@ -135,7 +135,7 @@ class BigBirdPegasusEncoderLayer(FeedForward, GradientCheckpointingLayer):
         return clamp_half(states + self.feed_forward(self.final_layer_norm(states)))
 
     def weights(self, states: Tensor, padding: Tensor | None) -> Tensor:
-        """Return attention weights for looking at, see :func:`big_bird_weights`."""
+        """Return attention weights for looking at, see :func:`.big_bird_weights`."""
         return self.self_attn.self.weights(self.self_attn_layer_norm(states), padding)
 
 
@@ -199,7 +199,7 @@ class BigBirdPegasusEncoder(BigBirdPegasusPreTrainedModel):
             input_ids: ``(batch, length)`` int64; or ``inputs_embeds``.
             attention_mask: ``(batch, length)`` of any dtype, > 0 for real tokens; ``None`` = all real.
             inputs_embeds: ``(batch, length, d_model)``, scaled already, without positions.
-            output_attentions: also return weights ``(batch, heads, length, length)``, see :func:`big_bird_weights`.
+            output_attentions: also return weights ``(batch, heads, length, length)``, see :func:`.big_bird_weights`.
             output_hidden_states: also return the states before every layer and, at the end, the normalized ones.
             return_dict: ``False`` gives a tuple.
             kwargs: ignored; ``generate`` passes what other encoders need.
