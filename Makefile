@@ -64,10 +64,10 @@ serve: $(READY) ## build the site and serve it on PORT of this machine
 	$(BIN)/python -m http.server "$(PORT)" --bind 127.0.0.1 --directory $(SITE)
 
 bench: $(READY) ## the short benchmarks, ours beside transformers
-	$(BIN)/python -m benchmarks.run $(ARGS)
+	$(BIN)/python -m benchmarks quick $(ARGS)
 
 bench-full: $(READY) ## all benchmarks; takes hours on two cores
-	$(BIN)/python -m benchmarks.run --full $(ARGS)
+	$(BIN)/python -m benchmarks full $(ARGS)
 
 train: $(READY) ## train the bundled model again; takes hours on two cores
 	$(BIN)/longsum train $(ARGS)

@@ -340,6 +340,13 @@ def test_readme_snippets_run(tmp_path):
         assert result.returncode == 0, f"{snippet}\n{result.stderr}"
 
 
+def test_readme_shows_the_measured_results():
+    from benchmarks.readme import table, with_table
+    from longsum_lib.viz.results import load_results
+
+    assert with_table(README, table(load_results())) == README, "run: python -m benchmarks.readme"
+
+
 def test_relative_links_of_the_top_pages_exist():
     for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", (ROOT / page).read_text()):
