@@ -10,6 +10,7 @@ MODEL ?= led-tiny
 # More options for the command, as in: make summarize ARGS="--num-beams 4"
 ARGS ?=
 PORT ?= 8000
+OUTPUT ?= runs/led-tiny
 
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
@@ -69,8 +70,8 @@ bench: $(READY) ## the short benchmarks, ours beside transformers
 bench-full: $(READY) ## all benchmarks; takes hours on two cores
 	$(BIN)/python -m benchmarks full $(ARGS)
 
-train: $(READY) ## train the bundled model again; takes hours on two cores
-	$(BIN)/longsum train $(ARGS)
+train: $(READY) ## train the bundled model again in OUTPUT; takes hours, a second call goes on where it stopped
+	$(BIN)/longsum train --output "$(OUTPUT)" --resume $(ARGS)
 
 clean: ## delete the built site and caches; .venv stays
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis
