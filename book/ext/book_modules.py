@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 API = Path(__file__).resolve().parents[1] / "api"
 PAGE = "book/api/inside"
@@ -53,9 +54,16 @@ def fill_in(app: Sphinx, docname: str, source: list[str]) -> None:
     source[0] = source[0].replace(PLACE, "\n".join(parts))
 
 
+def read_again(app: Sphinx, env: BuildEnvironment, added: set, changed: set, removed: set) -> list[str]:
+    """Read the page in every build: it changes when the library does, not when its own file does."""
+    if PAGE not in env.found_docs:
+        return []
+    env.clear_doc(PAGE)  # or a module that has moved to another page would be described twice for a moment
+    return [PAGE]
+
+
 def setup(app: Sphinx) -> dict:
     """Register the extension."""
     app.connect("source-read", fill_in)
-    # The page changes when the library does, not when its own file does.
-    app.connect("env-get-outdated", lambda app, env, added, changed, removed: [PAGE] if PAGE in env.found_docs else [])
+    app.connect("env-get-outdated", read_again)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
