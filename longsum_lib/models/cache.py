@@ -15,11 +15,11 @@ from transformers.generation import GenerationMixin
 
 
 class _OnceLayer(DynamicLayer):
-    """Holds the keys and values it is given first, without copying them."""
+    """Holds the keys and values of the documents, each head's rows side by side: every new token reads them all."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
         self.lazy_initialization(key_states, value_states)
-        self.keys, self.values = key_states, value_states
+        self.keys, self.values = key_states.contiguous(), value_states.contiguous()
         return self.keys, self.values
 
 
