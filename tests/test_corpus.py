@@ -15,6 +15,7 @@ from longsum_lib.corpus.tokenizer import (
     count_tokens,
     encode,
     token_span,
+    train_tokenizer,
 )
 from longsum_lib.corpus.world import DATA, is_held_out, world
 from longsum_lib.evaluation import read_facts
@@ -172,6 +173,14 @@ def test_both_tokenizer_files_agree():
     tokenizer = bundled_tokenizer()
     for document in documents(lengths=[512]):
         assert pieces.encode(document.text) == tokenizer(document.text).input_ids[1:-1]
+
+
+def test_the_tokenizer_can_be_made_again(tmp_path):
+    pytest.importorskip("sentencepiece")
+    train_tokenizer(tmp_path)
+    made, stored = (json.loads((folder / "tokenizer.json").read_text()) for folder in (tmp_path, TOKENIZER_FOLDER))
+    assert made["model"]["vocab"] == stored["model"]["vocab"]
+    assert made["model"]["merges"] == stored["model"]["merges"]
 
 
 def test_no_name_is_a_single_piece_and_digits_are_split():
