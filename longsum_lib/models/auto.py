@@ -36,7 +36,7 @@ QUANTIZATIONS = ("int8", "nf4", "fp4")
 """Names of the ways to quantize a model's weights while it is loaded."""
 
 _HUB_OPTIONS = ("revision", "cache_dir", "token", "local_files_only")
-_HEADS = re.compile(r"^(lm_head|final_logits_bias|classification_head|qa_outputs)\b")
+_HEADS = re.compile(r"^(lm_head|final_logits_bias|classification_head|qa_outputs|cls|classifier|(\w+\.)?pooler)\b")
 _OPTIONAL = re.compile(r"(^|\.)final_logits_bias$")
 # T5X conversions carry one table that T5 never reads; fairseq conversions carry version marks.
 _IGNORED = re.compile(r"EncDecAttention\.relative_attention_bias\.weight$|(encoder|decoder)\.version$")
@@ -59,7 +59,8 @@ def load(
 
     Args:
         name_or_path: A bundled name (``"led-tiny"``), a folder, or a name on the hub.
-        task: ``"summarization"``, ``"sequence-classification"``, ``"question-answering"`` or ``"features"``.
+        task: ``"summarization"``, ``"sequence-classification"``, ``"question-answering"`` or ``"features"``; for
+            encoders ``"masked-lm"`` and ``"token-classification"`` too, and what the checkpoint names by default.
         device: ``"auto"`` (also None), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"`` or a torch device.
         dtype: ``"auto"`` (also None: fp32 on the CPU, bf16 on a GPU that has it, else fp16 where the model is
             safe in it), ``"fp32"``, ``"bf16"``, ``"fp16"`` or a torch dtype.
@@ -101,7 +102,7 @@ def load(
     if quantization is not None or "quantization_config" in config:
         options.setdefault("device_map", {"": place})
 
-    model_class = registry.find_model_class(entry, task)
+    model_class = registry.find_model_class(entry, task, config.get("architectures") or ())
     with quiet_transformers(), _explained(checkpoint.name, place):
         model, info = model_class.from_pretrained(
             checkpoint.folder,

@@ -1,4 +1,4 @@
-"""What all classes of LSG encoder-decoders share: base class, embeddings, positions, what becomes of global tokens."""
+"""What LSG models share: base class and embeddings of encoder-decoders, and what all encoders do with their inputs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
+from ..attention.lsg_sparse import Hashes, Sparsity, draw_hashes
+from ..attention.lsg_weights import lsg_weights
+from .layers import split_heads
 from .lsg_config import LSGFields, LSGPegasusConfig
-from .lsg_layers import LearnedPositions, SinusoidalPositions
+from .lsg_layers import LearnedPositions, SinusoidalPositions, masks_empty_groups
 
 
 class LSGPreTrainedModel(PreTrainedModel):
@@ -110,3 +113,49 @@ def hand_over_globals(states: Tensor, config: LSGFields, keep: bool | None = Non
     if not config.pool_with_global:
         return tokens
     return torch.cat([states[:, :1], tokens[:, 1:]], 1)
+
+
+def shows_padding(sparsity: Sparsity | None, config: LSGFields, tokens: Tensor) -> bool:
+    """Whether tokens ``(batch, length, d_model)`` must be filled up to whole blocks, as the published code fills them.
+
+    In ``bos_pooling`` it lets tokens see sparse keys that stand for padding only, so that the padding matters.
+    """
+    pools = sparsity is not None and sparsity.method == "bos_pooling"
+    if not pools or masks_empty_groups(config, tokens.dtype) or not config.adaptive:
+        return False
+    return tokens.shape[1] > 2 * config.block_size and tokens.shape[1] % config.block_size > 0
+
+
+def draw_layer_hashes(
+    sparsity: Sparsity | None, config: LSGFields, layers: int, device: torch.device, generator: torch.Generator | None
+) -> list[Hashes | None]:
+    """Directions of ``lsh`` for each layer, drawn before the first one so that checkpointing meets them again."""
+    if sparsity is None or sparsity.method != "lsh":
+        return [None] * layers
+    if generator is None and config.lsh_seed is not None:
+        generator = torch.Generator(device=device).manual_seed(config.lsh_seed)
+    heads = config.num_attention_heads
+    shape = {"heads": heads, "head_dim": config.hidden_size // heads, "pre_rounds": config.lsh_num_pre_rounds}
+    return [draw_hashes(sparsity, **shape, generator=generator, device=device) for _ in range(layers)]
+
+
+def layer_weights(
+    sparsity: Sparsity | None,
+    config: LSGFields,
+    query: nn.Linear,
+    key: nn.Linear,
+    states: Tensor,
+    padding: Tensor | None,
+    hashes: Hashes | None,
+) -> dict[str, Tensor]:
+    """Attention weights of a layer, see :func:`.lsg_weights.lsg_weights`."""
+    query, key = (split_heads(projection(states), config.num_attention_heads) for projection in (query, key))
+    return lsg_weights(
+        query,
+        key,
+        num_global_tokens=config.num_global_tokens,
+        block_size=config.block_size,
+        sparsity=sparsity,
+        padding=padding,
+        hashes=hashes,
+    )

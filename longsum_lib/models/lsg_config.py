@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from transformers import AutoConfig, BartConfig, PegasusConfig
+from transformers import AutoConfig, BartConfig, BertConfig, PegasusConfig, RobertaConfig
 
 from ..attention.lsg_sparse import Sparsity, check_geometry
 
@@ -113,5 +113,18 @@ class LSGBartConfig(LSGFields, BartConfig):
     model_type = "lsg_bart"
 
 
-for _config in (LSGPegasusConfig, LSGBartConfig):  # so that transformers' tokenizers and pipelines know the types
+class LSGBertConfig(LSGFields, BertConfig):
+    """Config of LSG-BERT; see :class:`LSGFields` for the fields beside those of BERT."""
+
+    model_type = "lsg_bert"
+
+
+class LSGRobertaConfig(LSGFields, RobertaConfig):
+    """Config of LSG-RoBERTa; see :class:`LSGFields` for the fields beside those of RoBERTa."""
+
+    model_type = "lsg_roberta"
+
+
+# So that transformers' tokenizers and pipelines know the types.
+for _config in (LSGPegasusConfig, LSGBartConfig, LSGBertConfig, LSGRobertaConfig):
     AutoConfig.register(_config.model_type, _config, exist_ok=True)

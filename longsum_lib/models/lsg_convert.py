@@ -37,7 +37,6 @@ class Family:
         tasks: what the names end with, the first one for checkpoints that name no architecture.
         prefix: attribute of a headed model that holds the model without a head.
         extra_positions: rows of the position table that stand for no position.
-        counts_extra: whether ``max_position_embeddings`` counts those rows too.
     """
 
     module: str
@@ -45,7 +44,6 @@ class Family:
     tasks: tuple[str, ...]
     prefix: str = "model"
     extra_positions: int = 0
-    counts_extra: bool = False
 
     def find(self, name: str) -> type:
         """Return an LSG class or config of this family."""
@@ -53,9 +51,12 @@ class Family:
 
 
 _WRITERS = ("ForConditionalGeneration", "Model", "ForSequenceClassification")
+_READERS = ("ForMaskedLM", "Model", "ForSequenceClassification", "ForQuestionAnswering", "ForTokenClassification")
 FAMILIES: dict[str, Family] = {
     "bart": Family("longsum_lib.models.lsg", "Bart", (*_WRITERS, "ForQuestionAnswering"), extra_positions=2),
+    "bert": Family("longsum_lib.models.lsg_encoders", "Bert", _READERS, prefix="bert"),
     "pegasus": Family("longsum_lib.models.lsg", "Pegasus", _WRITERS),
+    "roberta": Family("longsum_lib.models.lsg_encoders", "Roberta", _READERS, prefix="roberta", extra_positions=2),
 }
 """Plain ``model_type`` -> how to convert it."""
 
@@ -77,8 +78,8 @@ def convert_to_lsg(
     """Convert a model to local, sparse and global attention.
 
     Args:
-        model_or_path: a model of transformers, or a bundled name, folder or hub name of a checkpoint; Pegasus or BART.
-            An LSG model too: to resize it, or to make its global tokens anew.
+        model_or_path: a model of transformers, or a bundled name, folder or hub name of a checkpoint; Pegasus,
+            BART, BERT or RoBERTa. An LSG model too: to resize it, or to make its global tokens anew.
         max_length: tokens that the converted model takes.
         tokenizer: names the first token and the mask token, from which the global tokens are made; ``None`` = the
             checkpoint's own.
@@ -183,7 +184,7 @@ def _from_checkpoint(name_or_path, architecture, lsg) -> tuple[PreTrainedModel, 
         model, info = kind.from_pretrained(
             checkpoint.folder, config=config, output_loading_info=True, weights_only=True, dtype="auto"
         )
-    made_here = ("global_embeddings", "final_logits_bias", *([] if family.extra_positions else ["embed_positions"]))
+    made_here = ("global_embeddings", "final_logits_bias", *(["embed_positions"] if family.stem == "Pegasus" else []))
     _check_missing(checkpoint.name, kind, info["missing_keys"], made_here)
     return model.eval(), was_lsg, str(checkpoint.folder)
 

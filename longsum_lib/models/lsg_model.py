@@ -16,12 +16,18 @@ from transformers.modeling_outputs import (
     Seq2SeqModelOutput,
 )
 
-from ..attention.lsg_sparse import Hashes, draw_hashes
-from ..attention.lsg_weights import lsg_weights
-from .layers import DecoderLayer, new_cache, run_decoder, shift_tokens_right, split_heads, to_padding
-from .lsg_base import LSGPreTrainedModel, LSGStack, hand_over_globals, hide_first
+from .layers import DecoderLayer, new_cache, run_decoder, shift_tokens_right, to_padding
+from .lsg_base import (
+    LSGPreTrainedModel,
+    LSGStack,
+    draw_layer_hashes,
+    hand_over_globals,
+    hide_first,
+    layer_weights,
+    shows_padding,
+)
 from .lsg_config import MOST_GLOBAL_TOKENS, LSGBartConfig, LSGFields, LSGPegasusConfig
-from .lsg_layers import LSGEncoderLayer, masks_empty_groups
+from .lsg_layers import LSGEncoderLayer
 
 
 class LSGEncoder(LSGStack):
@@ -81,13 +87,15 @@ class LSGEncoder(LSGStack):
         del embeds
         hidden, weights = [], []
         in_place = not (output_hidden_states or torch.is_grad_enabled())
-        for layer, hashes in zip(self.layers, self._draw(states.device, generator), strict=True):
+        drawn = draw_layer_hashes(self.sparsity, config, len(self.layers), states.device, generator)
+        for layer, hashes in zip(self.layers, drawn, strict=True):
             if output_hidden_states:
                 hidden.append(states[:, : config.num_global_tokens + length])
             if self.training and self.layerdrop and torch.rand(()) < self.layerdrop:
                 continue
             if output_attentions:
-                weights.append(self._weights(layer, states, padding, hashes))
+                own, normed = layer.self_attn, layer.self_attn_layer_norm(states) if layer.pre_norm else states
+                weights.append(layer_weights(self.sparsity, config, own.q_proj, own.k_proj, normed, padding, hashes))
             states = layer(states, padding, hashes, in_place)
         states = states[:, : config.num_global_tokens + length]
         if self.is_pegasus:
@@ -116,43 +124,15 @@ class LSGEncoder(LSGStack):
     def _whole_blocks(self, embeds: Tensor, padding: Tensor | None, is_ids: bool) -> tuple[Tensor, Tensor | None]:
         """Fill the input up to whole blocks, where the published code lets tokens see the padding (``bos_pooling``)."""
         config, length = self.config, embeds.shape[1]
-        missing = -length % config.block_size
-        pools = self.sparsity is not None and self.sparsity.method == "bos_pooling"
-        needed = pools and not masks_empty_groups(config, embeds.dtype) and config.adaptive
-        if not needed or not missing or length <= 2 * config.block_size:
+        if not shows_padding(self.sparsity, config, embeds):
             return embeds, padding
-        missing = min(missing, self.embed_positions.positions - length)
+        missing = min(-length % config.block_size, self.embed_positions.positions - length)
         if padding is None:
             padding = torch.ones(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
         fill = embeds.new_zeros(embeds.shape[0], missing, embeds.shape[2])
         if is_ids:
             fill = fill + self.embed_tokens.weight[config.pad_token_id] * self.embed_scale
         return torch.cat([embeds, fill], 1), F.pad(padding, (0, missing), value=False)
-
-    def _draw(self, device: torch.device, generator: torch.Generator | None) -> list[Hashes | None]:
-        """Directions of ``lsh`` for each layer, drawn before the first one so that checkpointing meets them again."""
-        config = self.config
-        if self.sparsity is None or self.sparsity.method != "lsh":
-            return [None] * len(self.layers)
-        if generator is None and config.lsh_seed is not None:
-            generator = torch.Generator(device=device).manual_seed(config.lsh_seed)
-        heads = config.encoder_attention_heads
-        shape = {"heads": heads, "head_dim": config.d_model // heads, "pre_rounds": config.lsh_num_pre_rounds}
-        return [draw_hashes(self.sparsity, **shape, generator=generator, device=device) for _ in self.layers]
-
-    def _weights(self, layer: LSGEncoderLayer, states: Tensor, padding, hashes) -> dict[str, Tensor]:
-        attention, config = layer.self_attn, self.config
-        states = layer.self_attn_layer_norm(states) if layer.pre_norm else states
-        query, key = (split_heads(p(states), attention.heads) for p in (attention.q_proj, attention.k_proj))
-        return lsg_weights(
-            query,
-            key,
-            num_global_tokens=config.num_global_tokens,
-            block_size=config.block_size,
-            sparsity=self.sparsity,
-            padding=padding,
-            hashes=hashes,
-        )
 
 
 class LSGDecoder(LSGStack):

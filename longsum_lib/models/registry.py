@@ -5,12 +5,21 @@ Nothing here imports torch or transformers, so the command line can list models 
 
 import dataclasses
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from longsum_lib.errors import OptionError, UnsupportedModel
 
-TASKS = ("summarization", "sequence-classification", "question-answering", "features")
-"""What a checkpoint can be loaded for; ``features`` is the encoder-decoder without a head."""
+TASKS = (
+    "summarization",
+    "sequence-classification",
+    "question-answering",
+    "features",
+    "masked-lm",
+    "token-classification",
+)
+"""What a checkpoint can be loaded for; ``features`` is the model without a head."""
+_WRITER_TASKS = TASKS[:4]
+_ENCODER_TASKS = TASKS[1:]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +52,8 @@ def _class_names(stem: str, *tasks: str) -> dict[str, str]:
         "sequence-classification": "ForSequenceClassification",
         "question-answering": "ForQuestionAnswering",
         "features": "Model",
+        "masked-lm": "ForMaskedLM",
+        "token-classification": "ForTokenClassification",
     }
     return {task: stem + suffixes[task] for task in tasks}
 
@@ -57,7 +68,7 @@ MODEL_TYPES: dict[str, ModelType] = {
     ),
     "led": ModelType(
         module="longsum_lib.models.led",
-        classes=_class_names("LED", *TASKS),
+        classes=_class_names("LED", *_WRITER_TASKS),
         length_field="max_encoder_position_embeddings",
         decoder_length_field="max_decoder_position_embeddings",
         first_token_global=True,
@@ -69,9 +80,14 @@ MODEL_TYPES: dict[str, ModelType] = {
     ),
     "lsg_bart": ModelType(
         module="longsum_lib.models.lsg",
-        classes=_class_names("LSGBart", *TASKS),
+        classes=_class_names("LSGBart", *_WRITER_TASKS),
         length_field="max_position_embeddings",
         decoder_length_field="max_position_embeddings",
+    ),
+    "lsg_bert": ModelType(
+        module="longsum_lib.models.lsg_encoders",
+        classes=_class_names("LSGBert", *_ENCODER_TASKS),
+        length_field="max_position_embeddings",
     ),
     "lsg_pegasus": ModelType(
         module="longsum_lib.models.lsg",
@@ -79,6 +95,10 @@ MODEL_TYPES: dict[str, ModelType] = {
         length_field="max_position_embeddings",
         decoder_length_field="max_position_embeddings",
         fp16_safe=False,
+    ),
+    "lsg_roberta": ModelType(
+        module="longsum_lib.models.lsg_encoders",
+        classes=_class_names("LSGRoberta", *_ENCODER_TASKS),
     ),
     "pegasus_x": ModelType(
         module="longsum_lib.models.pegasus_x",
@@ -148,8 +168,14 @@ def find_model_type(model_type: str, source: str) -> ModelType:
     )
 
 
-def find_model_class(entry: ModelType, task: str) -> type:
+def find_model_class(entry: ModelType, task: str, architectures: Sequence[str] = ()) -> type:
     """Import and return the class of a model for a task.
+
+    Args:
+        entry: The kind of model.
+        task: What it is loaded for. An encoder cannot summarize, so that with the default task it is loaded for
+            what its checkpoint names.
+        architectures: Class names from the checkpoint's config.
 
     Raises:
         OptionError: Unknown task, or the model has no class for it.
@@ -157,6 +183,9 @@ def find_model_class(entry: ModelType, task: str) -> type:
     """
     if task not in TASKS:
         raise OptionError(f"unknown task {task!r}; expected one of: {', '.join(TASKS)}")
+    if task == "summarization" and task not in entry.classes:
+        plain = {name.removeprefix("LSG"): own for own, name in entry.classes.items()}
+        task = next((plain[n.removeprefix("LSG")] for n in architectures if n.removeprefix("LSG") in plain), task)
     if task not in entry.classes:
         raise OptionError(f"{entry.module} has no class for {task!r}; it has: {', '.join(entry.classes)}")
     return getattr(importlib.import_module(entry.module), entry.classes[task])
