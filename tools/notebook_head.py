@@ -20,20 +20,24 @@ HEAD_IDS = ("cost", "setup")
 ALWAYS_NEEDED = ("sentencepiece",)
 
 SETUP_TEMPLATE = """\
-# Setup, the same in every notebook: find longsum_lib in this clone. Anywhere else (Colab), install it,
-# and leave the torch, transformers, numpy and ipywidgets that are there alone.
+# Setup, the same in every notebook: find longsum_lib in this clone. Anywhere else
+# (Colab), install it, and leave the torch, transformers, numpy and ipywidgets that are
+# there alone.
 import importlib.util
 import pathlib
 import subprocess
 import sys
 
-clone = next((p for p in pathlib.Path.cwd().parents if (p / "longsum_lib" / "__init__.py").is_file()), None)
-if clone is not None:
-    sys.path.insert(0, str(clone))
+parents = pathlib.Path.cwd().parents
+clones = [p for p in parents if (p / "longsum_lib" / "__init__.py").is_file()]
+if clones:
+    sys.path.insert(0, str(clones[0]))
 elif importlib.util.find_spec("longsum_lib") is None:
-    wanted = ["longsum-lib @ git+{url}@{branch}"]
-    wanted += [name for name in {needs} if importlib.util.find_spec(name) is None]
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *wanted], check=True)
+    wanted = {needs}
+    missing = [name for name in wanted if importlib.util.find_spec(name) is None]
+    library = "longsum-lib @ git+{url}@{branch}"
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps"]
+    subprocess.run([*command, library, *missing], check=True)
     importlib.invalidate_caches()"""
 
 
