@@ -47,7 +47,7 @@ lint: $(READY) ## ruff: rules and formatting
 	$(BIN)/ruff format --check .
 
 check-notebooks: $(READY) ## run every notebook and compare its outputs with the stored ones
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -p no:cacheprovider \
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -p no:cacheprovider \
 		--nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 epub: $(READY) ## the book as one file for a reader

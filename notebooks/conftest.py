@@ -6,6 +6,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
-from notebooks import ENVIRONMENT  # noqa: E402
+from notebooks import ENVIRONMENT
 
 os.environ.update(ENVIRONMENT)  # the kernels inherit it
