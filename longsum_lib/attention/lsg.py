@@ -6,7 +6,7 @@ global tokens, and on each side a window of a coarser copy of the document (:mod
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -154,26 +154,11 @@ def _blocked(query: Tensor, key: Tensor, value: Tensor, task: _Task, dropout: fl
     if rows - count <= 2 * task.block_size:
         keys = KeySet(key, value, max(1, rows), attend=real)
         return block_attention(query, [keys], attend=real, **options)
-    out = block_attention(query, _token_sets(query, key, value, task), attend=_asking(query, task), **options)
-    if count == 0:
-        return out
-    keys = KeySet(key, value, count, attend=real)
-    from_globals = block_attention(query[:, :, :count], [keys], **options)
-    if torch.is_grad_enabled() and (out.requires_grad or from_globals.requires_grad):
-        return torch.cat([from_globals, out[:, :, count:]], 2)
-    out[:, :, :count] = from_globals
-    return out
-
-
-def _asking(query: Tensor, task: _Task) -> Tensor | None:
-    """Which rows attend as tokens do: ``(batch, globals + length)``; the global rows do not."""
-    padding = task.padding if task.mask_empty_groups else None
-    if padding is None:
-        if task.num_global_tokens == 0:
-            return None
-        shape = (query.shape[0], query.shape[2] - task.num_global_tokens)
-        padding = torch.ones(shape, dtype=torch.bool, device=query.device)
-    return torch.nn.functional.pad(padding, (task.num_global_tokens, 0), value=False)
+    sets = _token_sets(query, key, value, task)
+    if count:
+        only = ((0, count),) * query.shape[0]
+        sets.append(KeySet(key, value, count, attend=real, asking=only))
+    return block_attention(query, sets, attend=real if task.mask_empty_groups else None, **options)
 
 
 def _token_sets(query: Tensor, key: Tensor, value: Tensor, task: _Task) -> list[KeySet]:
@@ -185,6 +170,7 @@ def _token_sets(query: Tensor, key: Tensor, value: Tensor, task: _Task) -> list[
     count, size, sparsity = task.num_global_tokens, task.block_size, task.sparsity
     ahead = -(-count // size)
     offset = ahead * size - count
+    tokens = ((count, query.shape[2]),) * query.shape[0]
     local = KeySet(
         key[:, :, count:],
         value[:, :, count:],
@@ -194,15 +180,17 @@ def _token_sets(query: Tensor, key: Tensor, value: Tensor, task: _Task) -> list[
         step=size,
         offset=offset,
         attend=task.padding,
+        asking=tokens,
     )
     sets = [local]
     if sparsity is not None:
         sparse = task.sparse_keys(query, key, value)
         blocks = -(-(query.shape[2] + offset) // size)
         for start in (-sparsity.step - sparsity.width, 2 * sparsity.step):
-            sets.append(_window(sparse, sparsity, start - ahead * sparsity.step, blocks, offset))
+            window = _window(sparse, sparsity, start - ahead * sparsity.step, blocks, offset)
+            sets.append(replace(window, asking=tokens))
     if count:
-        sets.append(KeySet(key[:, :, :count], value[:, :, :count], ROWS_TO_GLOBALS))
+        sets.append(KeySet(key[:, :, :count], value[:, :, :count], ROWS_TO_GLOBALS, asking=tokens))
     return sets
 
 
