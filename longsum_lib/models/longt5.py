@@ -54,6 +54,10 @@ class LongT5PreTrainedModel(PreTrainedModel):
         elif hasattr(module, "init_std"):
             init.normal_(module.weight, 0.0, factor * module.init_std)
 
+    def _shift_right(self, labels: Tensor) -> Tensor:
+        """Make decoder inputs of labels; T5's users call it by this name."""
+        return shift_tokens_right(labels, self.config.pad_token_id, self.config.decoder_start_token_id)
+
 
 class LongT5Stack(LongT5PreTrainedModel):
     """Embedding, final norm and what else encoder and decoder share."""
@@ -250,7 +254,7 @@ class LongT5ForConditionalGeneration(EncoderDecoder, SharedGenerationMixin, Long
         """Return logits ``(rows, length, vocabulary)`` and, with ``labels`` ``(rows, length)``, their mean loss."""
         return_dict = self.config.return_dict if return_dict is None else return_dict
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
-            decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
+            decoder_input_ids = self._shift_right(labels)
         outputs = super().forward(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -275,7 +279,7 @@ class LongT5ForConditionalGeneration(EncoderDecoder, SharedGenerationMixin, Long
 
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
         """Shift labels ``(rows, length)`` right by one token."""
-        return shift_tokens_right(labels, self.config.pad_token_id, self.config.decoder_start_token_id)
+        return self._shift_right(labels)
 
 
 class LongT5EncoderModel(LongT5PreTrainedModel):
@@ -298,6 +302,17 @@ class LongT5EncoderModel(LongT5PreTrainedModel):
         """Replace the embedding."""
         self.shared = self.encoder.embed_tokens = value
 
-    def forward(self, *args, **kwargs) -> BaseModelOutput | tuple:
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> BaseModelOutput | tuple:
         """Encode documents, see :meth:`LongT5Encoder.forward`."""
-        return self.encoder(*args, **kwargs)
+        return self.encoder(
+            input_ids, attention_mask, inputs_embeds, output_attentions, output_hidden_states, return_dict
+        )
