@@ -131,7 +131,7 @@ class BigBirdPegasusEncoderLayer(FeedForward, GradientCheckpointingLayer):
         return by_chunks(self._after_attention, states, context, out=states if in_place else None)
 
     def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
-        states = states + F.dropout(self.self_attn.output(context), self.dropout, self.training)
+        states = clamp_half(states + F.dropout(self.self_attn.output(context), self.dropout, self.training))
         return clamp_half(states + self.feed_forward(self.final_layer_norm(states)))
 
     def weights(self, states: Tensor, padding: Tensor | None) -> Tensor:
