@@ -57,6 +57,9 @@ __all__ = [
 
 ATTENTION_TYPES = ("block_sparse", "original_full")
 
+# Names of one formula, GELU by tanh, that transformers computes in eight passes over its input and torch in one.
+TANH_GELUS = ("gelu_new", "gelu_fast")
+
 
 class BlockSparseAttention(nn.Module):
     """Projections and attention of one encoder layer."""
@@ -120,7 +123,8 @@ class BigBirdPegasusEncoderLayer(FeedForward, GradientCheckpointingLayer):
         self.self_attn = BigBirdPegasusEncoderAttention(config, layer_idx)
         self.self_attn_layer_norm = nn.LayerNorm(config.d_model)
         self.dropout, self.activation_dropout = config.dropout, 0.0  # the encoder of transformers has only the former
-        self.activation_fn = ACT2FN[config.activation_function]
+        name = config.activation_function
+        self.activation_fn = nn.GELU(approximate="tanh") if name in TANH_GELUS else ACT2FN[name]
         self.fc1 = nn.Linear(config.d_model, config.encoder_ffn_dim)
         self.fc2 = nn.Linear(config.encoder_ffn_dim, config.d_model)
         self.final_layer_norm = nn.LayerNorm(config.d_model)
