@@ -276,8 +276,9 @@ def test_lsh_follows_seed_and_generator(family):
     assert torch.equal(logits(model, 1), logits(model, 1))
     assert not torch.equal(logits(model, 1), logits(model, 2))
     assert not torch.equal(logits(model), logits(model))
-    seeded = make(family, sparsity_type="lsh", sparsity_factor=4, lsh_seed=1)
-    assert torch.equal(logits(seeded), logits(model, 1))
+    seeded, other = (make(family, sparsity_type="lsh", sparsity_factor=4, lsh_seed=seed) for seed in (1, 2))
+    assert torch.equal(logits(seeded), logits(seeded))
+    assert not torch.equal(logits(seeded), logits(other))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -359,9 +360,10 @@ def test_attention_weights_explain_the_output(family):
         assert weights["global"][..., 2:].transpose(1, -1)[~real].eq(0).all()
 
 
+@pytest.mark.parametrize("changes", [{}, {"sparsity_type": "lsh", "lsh_seed": 3}, {"sparsity_type": "bos_pooling"}])
 @torch.no_grad()
-def test_the_encoder_compiles_and_exports_without_graph_breaks(family):
-    encoder = make(family).get_encoder()
+def test_the_encoder_compiles_and_exports_without_graph_breaks(family, changes):
+    encoder = make(family, **changes).get_encoder()
     given = inputs(70, "right")
     wanted = encoder(**given).last_hidden_state
     torch._dynamo.reset()

@@ -132,11 +132,35 @@ def draw_layer_hashes(
     """Directions of ``lsh`` for each layer, drawn before the first one so that checkpointing meets them again."""
     if sparsity is None or sparsity.method != "lsh":
         return [None] * layers
-    if generator is None and config.lsh_seed is not None:
-        generator = torch.Generator(device=device).manual_seed(config.lsh_seed)
     heads = config.num_attention_heads
     shape = {"heads": heads, "head_dim": config.hidden_size // heads, "pre_rounds": config.lsh_num_pre_rounds}
+    if generator is None and config.lsh_seed is not None:
+        seeds = (config.lsh_seed * 1_000_003 + layer for layer in range(layers))
+        return [_seeded_hashes(sparsity, seed, device, **shape) for seed in seeds]
     return [draw_hashes(sparsity, **shape, generator=generator, device=device) for _ in range(layers)]
+
+
+def _seeded_hashes(sparsity: Sparsity, seed: int, device: torch.device, **shape: int) -> Hashes:
+    sizes = (sparsity.block_size, sparsity.width, sparsity.factor)
+    like = torch.empty(0, device=device)
+    return Hashes(*_draw_operator(like, seed, *sizes, shape["heads"], shape["head_dim"], shape["pre_rounds"]))
+
+
+# An operator, since a tracer cannot make a generator.
+@torch.library.custom_op("longsum::lsh_hashes", mutates_args=())
+def _draw_operator(
+    like: Tensor, seed: int, block_size: int, width: int, factor: int, heads: int, head_dim: int, pre_rounds: int
+) -> tuple[Tensor, Tensor]:
+    sparsity, generator = Sparsity("lsh", block_size, width, factor), torch.Generator(like.device).manual_seed(seed)
+    hashes = draw_hashes(sparsity, heads, head_dim, pre_rounds=pre_rounds, generator=generator, device=like.device)
+    return hashes.rounds, hashes.last
+
+
+@_draw_operator.register_fake
+def _(like, seed, block_size, width, factor, heads, head_dim, pre_rounds):
+    chunk = min(block_size, width)
+    rounds = like.new_empty(pre_rounds, heads, head_dim, chunk // 2)
+    return rounds, like.new_empty(heads, head_dim, chunk // factor // 2)
 
 
 def layer_weights(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,7 +12,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ..attention.lsg import lsg_attention
 from ..attention.lsg_sparse import Hashes
-from .layers import FeedForward, by_chunks, clamp_half, merge_heads, split_heads
+from .layers import ROWS_PER_CHUNK, FeedForward, by_chunks, clamp_half, merge_heads, split_heads
 
 
 def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, padding, hashes, dropout: float) -> Tensor:
@@ -51,10 +53,34 @@ class LSGSelfAttention(nn.Module):
         self.q_proj = nn.Linear(d_model, d_model)
         self.out_proj = nn.Linear(d_model, d_model)
 
-    def forward(self, states: Tensor, padding: Tensor | None, hashes: Hashes | None) -> Tensor:
-        """Attend from ``(batch, globals + length, d_model)``; the same shape, before the output projection."""
-        projected = (p(states) for p in (self.q_proj, self.k_proj, self.v_proj))
+    def forward(
+        self, states: Tensor, padding: Tensor | None, hashes: Hashes | None, norm: nn.LayerNorm | None = None
+    ) -> Tensor:
+        """Attend from ``(batch, globals + length, d_model)``; the same shape, before the output projection.
+
+        ``norm`` is applied to the states first.
+        """
+        projected = project(states, (self.q_proj, self.k_proj, self.v_proj), norm)
         return attend(self, *projected, padding, hashes, self.dropout if self.training else 0.0)
+
+
+def project(states: Tensor, projections: Sequence[nn.Module], norm: nn.Module | None) -> list[Tensor]:
+    """Normalize and project ``(batch, length, d_model)``; at inference no whole normalized copy is made."""
+    if norm is None:
+        return [projection(states) for projection in projections]
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or states.shape[1] <= ROWS_PER_CHUNK:
+        states = norm(states)
+        return [projection(states) for projection in projections]
+    out: list[Tensor] = []
+    for batch in range(states.shape[0]):
+        for first in range(0, states.shape[1], ROWS_PER_CHUNK):
+            rows = (slice(batch, batch + 1), slice(first, first + ROWS_PER_CHUNK))
+            normed = norm(states[rows])
+            parts = [projection(normed) for projection in projections]
+            out = out or [part.new_empty(*states.shape[:2], part.shape[-1]) for part in parts]
+            for target, part in zip(out, parts, strict=True):
+                target[rows] = part
+    return out
 
 
 class LSGEncoderLayer(FeedForward, GradientCheckpointingLayer):
@@ -75,7 +101,7 @@ class LSGEncoderLayer(FeedForward, GradientCheckpointingLayer):
         self, states: Tensor, padding: Tensor | None, hashes: Hashes | None = None, in_place: bool = False
     ) -> Tensor:
         """Transform ``(batch, globals + length, d_model)``; ``in_place`` lets the result overwrite ``states``."""
-        context = self.self_attn(self.self_attn_layer_norm(states) if self.pre_norm else states, padding, hashes)
+        context = self.self_attn(states, padding, hashes, self.self_attn_layer_norm if self.pre_norm else None)
         return by_chunks(self._after_attention, states, context, out=states if in_place else None)
 
     def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
