@@ -58,7 +58,8 @@ def read_again(app: Sphinx, env: BuildEnvironment, added: set, changed: set, rem
     """Read the page in every build: it changes when the library does, not when its own file does."""
     if PAGE not in env.found_docs:
         return []
-    env.clear_doc(PAGE)  # or a module that has moved to another page would be described twice for a moment
+    for name in {PAGE, *changed}:
+        env.clear_doc(name)  # or a module that has moved between pages would be described twice for a moment
     return [PAGE]
 
 
