@@ -14,7 +14,7 @@ from longsum_lib._lazy import attach
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "BigBirdPegasusConfig": "transformers",
+    "BigBirdPegasusConfig": "longsum_lib.models.bigbird_pegasus",
     "BigBirdPegasusForConditionalGeneration": "longsum_lib.models.bigbird_pegasus",
     "BigBirdPegasusModel": "longsum_lib.models.bigbird_pegasus",
     "Document": "longsum_lib.corpus",

@@ -1,6 +1,5 @@
 """Where type checkers and editors find the lazy names; a test holds it equal to the table in __init__.py."""
 
-from transformers import BigBirdPegasusConfig as BigBirdPegasusConfig
 from transformers import LEDConfig as LEDConfig
 from transformers import LongT5Config as LongT5Config
 from transformers import PegasusXConfig as PegasusXConfig
@@ -15,6 +14,7 @@ from longsum_lib.corpus import Document as Document
 from longsum_lib.corpus import make_document as make_document
 from longsum_lib.models.auto import load as load
 from longsum_lib.models.auto import load_tokenizer as load_tokenizer
+from longsum_lib.models.bigbird_pegasus import BigBirdPegasusConfig as BigBirdPegasusConfig
 from longsum_lib.models.bigbird_pegasus import (
     BigBirdPegasusForConditionalGeneration as BigBirdPegasusForConditionalGeneration,
 )

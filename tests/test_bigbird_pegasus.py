@@ -109,6 +109,10 @@ def test_seeded_blocks_are_the_same_in_training_and_evaluation(tmp_path):
     model.save_pretrained(tmp_path)
     again = BigBirdPegasusForConditionalGeneration.from_pretrained(tmp_path)
     torch.testing.assert_close(encode(again, given), states)
+    again = BigBirdPegasusForConditionalGeneration.from_pretrained(tmp_path, random_blocks="reference")
+    torch.testing.assert_close(encode(again, given), encode(ours_only(FAMILY), given))
+    again.config.random_blocks = "seeded"
+    torch.testing.assert_close(encode(again, given), states)
 
 
 def test_every_layer_and_head_draws_its_own_blocks():

@@ -19,6 +19,9 @@ LAST_BLOCKS = ("input", "document")
 # Queries that attend to the two ends in one kernel call.
 ROWS_TO_ENDS = 4096
 
+# Queries in a block where everything is seen: a kernel that stores scores stores those of a block at least.
+ROWS_OF_SHORT = 1024
+
 
 def big_bird_attention(
     query: Tensor,
@@ -171,7 +174,7 @@ def _blocked(
 ) -> Tensor:
     length = query.shape[2]
     if task.is_short(length):
-        sets = [KeySet(key, value, max(1, length), attend=padding)]
+        sets = [KeySet(key, value, max(1, min(length, ROWS_OF_SHORT)), attend=padding)]
     else:
         sets = _long_sets(query, key, value, padding, task)
     return block_attention(query, sets, scale=scale, attend=padding, dropout=dropout)

@@ -3,7 +3,7 @@
 from longsum_lib._lazy import attach
 
 _EXPORTS = {
-    "BigBirdPegasusConfig": "transformers",
+    "BigBirdPegasusConfig": "longsum_lib.models.bigbird_pegasus",
     "BigBirdPegasusForConditionalGeneration": "longsum_lib.models.bigbird_pegasus",
     "BigBirdPegasusModel": "longsum_lib.models.bigbird_pegasus",
     "LEDConfig": "transformers",

@@ -4,19 +4,6 @@ Same classes, parameter names and config as transformers. What differs: the patt
 only. In transformers one short input (up to ``(5 + 2r) * block_size`` tokens) switches the encoder to full attention
 for the rest of its life; here it does so for that input. NumPy's global generator is never touched, no input is padded
 to whole blocks, and the beams of a document share its keys and values.
-
-Three fields of the config are this library's own, and are saved and loaded with the others:
-
-``random_blocks`` (default ``"reference"``)
-    ``"reference"``: as transformers does, in evaluation block 0 ``r`` times more, in training blocks drawn by the
-    number of the layer. ``"seeded"``: random blocks as in the paper, the same in training and evaluation. See
-    :mod:`longsum_lib.attention.big_bird_blocks`.
-``random_seed`` (default 0)
-    Seed of ``"seeded"``. Every layer draws its own.
-``last_block`` (default ``"input"``)
-    Which block all others see as the document's end, and which inputs are short: ``"input"`` counts padding, as
-    transformers does, so that a document's summary depends on the length it is padded to. ``"document"`` ends every
-    document at its last real token.
 """
 
 from __future__ import annotations
@@ -24,9 +11,10 @@ from __future__ import annotations
 import math
 
 import torch
+import transformers
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import BigBirdPegasusConfig, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPastAndCrossAttentions
@@ -49,6 +37,7 @@ from .positions import ScaledEmbedding
 from .seq2seq import ConditionalGeneration, EncoderDecoder
 
 __all__ = [
+    "BigBirdPegasusConfig",
     "BigBirdPegasusDecoder",
     "BigBirdPegasusEncoder",
     "BigBirdPegasusForConditionalGeneration",
@@ -59,6 +48,28 @@ ATTENTION_TYPES = ("block_sparse", "original_full")
 
 # Names of one formula, GELU by tanh, that transformers computes in eight passes over its input and torch in one.
 TANH_GELUS = ("gelu_new", "gelu_fast")
+
+
+class BigBirdPegasusConfig(transformers.BigBirdPegasusConfig):
+    """Config of transformers, with three fields more; the models take either.
+
+    Attributes:
+        random_blocks: ``"reference"``: as transformers does, in evaluation block 0 ``num_random_blocks`` times more, in
+            training blocks drawn by the number of the layer. ``"seeded"``: random blocks as in the paper, the same in
+            training and evaluation. See :mod:`longsum_lib.attention.big_bird_blocks`.
+        random_seed: seed of ``"seeded"``. Every layer draws its own blocks.
+        last_block: which block all others see as the document's end, and which inputs are short. ``"input"`` counts
+            padding, as transformers does, so that a document's summary depends on the length that it is padded to.
+            ``"document"`` ends every document at its last real token.
+
+    Example:
+        >>> BigBirdPegasusConfig(random_blocks="seeded", random_seed=3).num_random_blocks
+        3
+    """
+
+    random_blocks: str = "reference"
+    random_seed: int = 0
+    last_block: str = "input"
 
 
 class BlockSparseAttention(nn.Module):
