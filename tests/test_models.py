@@ -199,6 +199,19 @@ def test_half_precision_is_finite_and_close(family, dtype):
         assert torch.nn.functional.cosine_similarity(got.flatten(), wanted.flatten(), dim=0) > 0.99
 
 
+@torch.no_grad()
+def test_sums_beyond_the_range_of_fp16_stay_finite(family):
+    """Released checkpoints reach 6.5e4 in their residual sums; fp16 ends at 65,504 and then makes inf and NaN."""
+    model = ours_only(family)
+    for name, parameter in model.named_parameters():
+        if name.endswith(("fc2.weight", "wo.weight", "out_proj.weight", "output.weight", ".o.weight")):
+            parameter.mul_(60_000)
+    given, decoder = inputs(family, 60, "right"), torch.randint(3, 101, (2, 5))
+    out = model.half()(**given, decoder_input_ids=decoder)
+    assert torch.isfinite(out.encoder_last_hidden_state).all()
+    assert torch.isfinite(out.logits).all()
+
+
 def test_a_fully_padded_row_is_harmless(family):
     model = ours_only(family).train()
     given, labels = inputs(family, 30, "empty"), torch.randint(3, 101, (2, 5))

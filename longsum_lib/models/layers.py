@@ -262,8 +262,8 @@ class DecoderLayer(FeedForward, GradientCheckpointingLayer):
 
     def _block(self, states: Tensor, norm: nn.LayerNorm, function: Callable[[Tensor], Tensor]) -> Tensor:
         if self.pre_norm:
-            return states + function(norm(states))
-        return norm(states + function(states))
+            return clamp_half(states + function(norm(states)))
+        return norm(clamp_half(states + function(states)))
 
     def forward(self, states, mask, encoder_states, encoder_mask, cache=None, with_weights=False):
         """Return new states ``(rows, length, d_model)`` and the weights of self- and cross-attention or ``None``."""

@@ -175,8 +175,8 @@ class LEDEncoderLayer(FeedForward, GradientCheckpointingLayer):
 
     def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
         attended = F.dropout(self.self_attn.output(context), self.dropout, self.training)
-        states = self.self_attn_layer_norm(states + attended)
-        return clamp_half(self.final_layer_norm(states + self.feed_forward(states)))
+        states = self.self_attn_layer_norm(clamp_half(states + attended))
+        return self.final_layer_norm(clamp_half(states + self.feed_forward(states)))
 
 
 def one_sided_windows(config: LEDConfig) -> list[int]:

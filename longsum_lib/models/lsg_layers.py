@@ -105,11 +105,11 @@ class LSGEncoderLayer(FeedForward, GradientCheckpointingLayer):
         return by_chunks(self._after_attention, states, context, out=states if in_place else None)
 
     def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
-        states = states + F.dropout(self.self_attn.out_proj(context), self.dropout, self.training)
+        states = clamp_half(states + F.dropout(self.self_attn.out_proj(context), self.dropout, self.training))
         if self.pre_norm:
             return clamp_half(states + self.feed_forward(self.final_layer_norm(states)))
         states = self.self_attn_layer_norm(states)
-        return clamp_half(self.final_layer_norm(states + self.feed_forward(states)))
+        return self.final_layer_norm(clamp_half(states + self.feed_forward(states)))
 
 
 class SinusoidalPositions(nn.Module):

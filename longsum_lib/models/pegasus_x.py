@@ -101,7 +101,7 @@ class PegasusXEncoderLayer(FeedForward, GradientCheckpointingLayer):
         return tokens, self._after_attention(globals_, global_context)
 
     def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
-        states = states + F.dropout(self.self_attn.out_proj(context), self.dropout, self.training)
+        states = clamp_half(states + F.dropout(self.self_attn.out_proj(context), self.dropout, self.training))
         return clamp_half(states + self.feed_forward(self.final_layer_norm(states)))
 
     def weights(self, tokens: Tensor, globals_: Tensor, padding: Tensor | None) -> dict[str, Tensor]:
