@@ -439,6 +439,7 @@ def published(folder, family="pegasus", drop=(), **changes):
         "auto_map": {"AutoModelForSeq2SeqLM": f"modeling_lsg_{family}.{type(model).__name__}"},
         "base_model_prefix": "lsg",
         "length_penalty": 0.8,
+        "num_beams": 8,
         **changes,
     }
     for ours in ("strict_geometry", "mask_empty_groups", "lsh_seed"):
