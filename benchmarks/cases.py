@@ -21,6 +21,8 @@ TRAINING = {"length": 8192, "target_tokens": 256, "layers": 2}
 DECODER_LENGTH = 16384
 # Inputs longer than this are run by this library alone: the others take minutes, or more memory than there is.
 LONGEST_FOR_ALL = 16384
+# Tokens of the run before the one that is measured; it loads libraries and starts threads.
+WARM_UP = 1100
 PREFIX = {OURS: "", THEIRS: "transformers_", FULL: "full_"}
 
 Row = dict[str, object]
@@ -31,6 +33,10 @@ def _seconds(times: dict[str, dict[str, float]]) -> Row:
     medians = {f"{PREFIX[name]}seconds": t["median"] for name, t in times.items()}
     spread = {name: {key: t[key] for key in ("low", "high", "rounds")} for name, t in times.items()}
     return {**medians, "spread": spread}
+
+
+def _short(length: int) -> Document:
+    return Document.random(min(length, WARM_UP))
 
 
 def rates() -> Row:
@@ -52,7 +58,7 @@ def encoder_time(lengths: list[int], rounds: int, dtypes: tuple[str, ...] = ("fl
 
 def _encoder_row(length: int, names: tuple[str, ...], rounds: int, dtype: str) -> Row:
     encoders = {n: programs.led_encoder(n, length, ENCODER_LAYERS).to(getattr(torch, dtype)) for n in names}
-    document, start = Document.random(length), Document.random(min(length, 1100))
+    document, start = Document.random(length), _short(length)
     for name, encoder in encoders.items():
         programs.encode(name, encoder, start)()
     runs = {name: programs.encode(name, encoder, document) for name, encoder in encoders.items()}
@@ -74,7 +80,7 @@ def encoder_memory(program: str, length: int) -> Row:
     """Peak that encoding adds to the weights, result included."""
     encoder = programs.led_encoder(program, length, ENCODER_LAYERS)
     run = programs.encode(program, encoder, Document.random(length))
-    peak = extra_mebibytes(run, programs.encode(program, encoder, Document.random(600)))
+    peak = extra_mebibytes(run, programs.encode(program, encoder, _short(length)))
     return {"model": "LED", "length": length, "dtype": "float32", f"{PREFIX[program]}extra_mib": peak}
 
 
@@ -163,7 +169,7 @@ def summary_time(rounds: int) -> Row:
     _sharpen(models[OURS])
     document = Document.random(SUMMARY["length"], BASE["vocabulary"])
     for model in models.values():
-        _generate(model, Document.random(600), 4)()
+        _generate(model, _short(SUMMARY["length"]), 4)()
     runs = {name: _generate(model, document) for name, model in models.items()}
     results: dict[str, torch.Tensor] = {}
 
@@ -182,7 +188,7 @@ def summary_memory(program: str) -> Row:
     """Peak that the same adds to the weights."""
     model = programs.led_writer(program, SUMMARY["length"])
     document = Document.random(SUMMARY["length"], BASE["vocabulary"])
-    peak = extra_mebibytes(_generate(model, document, 8), _generate(model, Document.random(600), 4))
+    peak = extra_mebibytes(_generate(model, document, 8), _generate(model, _short(SUMMARY["length"]), 4))
     return {"model": "LED", **SUMMARY, f"{PREFIX[program]}extra_mib": peak}
 
 
@@ -204,7 +210,7 @@ def training_time(rounds: int) -> Row:
     """Time forward and backward of one document, two layers on both sides, dropout 0.1."""
     models = programs.led_writers((OURS, THEIRS), TRAINING["length"], layers=TRAINING["layers"])
     for model in models.values():
-        _training_step(model.train(), 1100)()
+        _training_step(model.train(), min(TRAINING["length"], WARM_UP))()
         model.zero_grad(set_to_none=True)
     runs = {name: _training_step(model, TRAINING["length"]) for name, model in models.items()}
     return {"model": "LED", **TRAINING, **_seconds(in_turns(runs, rounds))}
@@ -213,7 +219,7 @@ def training_time(rounds: int) -> Row:
 def training_memory(program: str) -> Row:
     """Peak that the same adds to the weights, gradients included."""
     model = programs.led_writer(program, TRAINING["length"], layers=TRAINING["layers"]).train()
-    warm_up = _training_step(model, 600)
+    warm_up = _training_step(model, min(TRAINING["length"], WARM_UP))
 
     def start() -> None:
         warm_up()

@@ -108,6 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("kind", choices=("quick", "full"), help="quick: minutes; full: all cases")
     parser.add_argument("--only", default="", help="cases, separated by commas: measured again into the same file")
+    parser.add_argument("--rounds", type=int, help="rounds of every timed case")
     parser.add_argument("--output", type=Path, help="result file; default benchmarks/results/{quick,cpu}.json")
     options = parser.parse_args(arguments)
     full = options.kind == "full"
@@ -119,6 +120,8 @@ def main(arguments: list[str] | None = None) -> None:
     for allocator, job in jobs(full):
         if only and job["case"] not in only:
             continue
+        if options.rounds and "rounds" in job:
+            job["rounds"] = options.rounds
         print(f"{allocator}: {job}", file=sys.stderr, flush=True)
         for table, row in work(allocator, job):
             add_row(result, table, row)

@@ -22,6 +22,7 @@ _EXPORTS = {
     "draw_masks": "longsum_lib.viz.masks",
     "draw_reach": "longsum_lib.viz.reach",
     "full_kinds": "longsum_lib.viz.kinds",
+    "load_results": "longsum_lib.viz.results",
     "lsg_kinds": "longsum_lib.viz.kinds",
     "new_figure": "longsum_lib.viz.figures",
     "save": "longsum_lib.viz.figures",
@@ -30,4 +31,4 @@ _EXPORTS = {
     "transient_global_kinds": "longsum_lib.viz.kinds",
 }
 
-__all__ = attach(__name__, _EXPORTS, ("curves", "figures", "kinds", "masks", "palette", "reach"))
+__all__ = attach(__name__, _EXPORTS, ("curves", "figures", "kinds", "masks", "palette", "reach", "results"))
