@@ -67,7 +67,7 @@ serve: $(READY) ## build the site and serve it on PORT of this machine
 bench: $(READY) ## the short benchmarks, ours beside transformers
 	$(BIN)/python -m benchmarks quick $(ARGS)
 
-bench-full: $(READY) ## all benchmarks; takes hours on two cores
+bench-full: $(READY) ## all benchmarks; takes half an hour on two cores
 	$(BIN)/python -m benchmarks full $(ARGS)
 
 train: $(READY) ## train the bundled model again in OUTPUT; takes hours, a second call goes on where it stopped
