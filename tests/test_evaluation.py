@@ -8,6 +8,7 @@ import torch
 
 from longsum_lib import evaluation, training
 from longsum_lib.corpus import bundled_tokenizer, make_document
+from longsum_lib.corpus.world import DATA
 from longsum_lib.evaluation import format_table, generate_summaries, read_facts, rouge, score_facts
 
 DOCUMENTS = [make_document(seed, 512, "test") for seed in range(30)]
@@ -132,3 +133,32 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys):
     assert evaluation.run_evaluate(parser.parse_args(arguments)) == 0
     assert "| 128 | 1 |" in capsys.readouterr().out
     assert [entry["length"] for entry in json.loads(report.read_text())["reports"]] == [96, 128]
+
+
+CHECKPOINT = DATA.parent / "checkpoints" / "led-tiny"
+
+
+def test_the_bundled_model_summarizes_documents_that_it_has_not_seen():
+    from longsum_lib import load, load_tokenizer
+
+    documents = [make_document(seed, 1024, "test") for seed in range(100, 108)]
+    model, tokenizer = load("led-tiny"), load_tokenizer("led-tiny")
+    scores = score_facts(documents, generate_summaries(model, tokenizer, [d.text for d in documents]))
+    assert scores.recall.share > 0.75
+    assert scores.precision.share > 0.75
+    assert scores.names.share == 1.0
+
+
+def test_the_model_card_shows_the_stored_results():
+    reports = json.loads((CHECKPOINT / "results.json").read_text(encoding="utf-8"))["reports"]
+    card = (CHECKPOINT / "README.md").read_text(encoding="utf-8")
+    greedy = [report for report in reports if report["options"]["num_beams"] == 1]
+    assert format_table(greedy) in card
+    assert {512, 1024, 2048, 4096, 8192, 16384} <= {report["length"] for report in greedy}
+    assert "@" not in card
+
+
+def test_the_checkpoint_is_small_and_holds_no_pickle():
+    files = [path for path in CHECKPOINT.iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 8_000_000
+    assert {path.suffix for path in files} <= {".json", ".safetensors", ".md"}
