@@ -39,6 +39,22 @@ def test_the_listed_blocks_are_those_that_hold_a_visible_pair(window):
     assert torch.equal(listed, sees.view(blocks, BLOCK, blocks, BLOCK).any(3).any(1))
 
 
+def test_where_it_was_only_our_choice_a_failure_falls_back_to_blocks(monkeypatch):
+    from longsum_lib.attention import flex, sliding_window
+
+    def fail(*arguments):
+        raise RuntimeError("no compiler here")
+
+    monkeypatch.setattr(flex, "flex_sliding_window", fail)
+    monkeypatch.setattr(sliding_window, "choose_backend", lambda *_: "flex")
+    query, key, value = torch.randn(3, 1, 2, 40, 16)
+    with pytest.warns(UserWarning, match="no compiler here"):
+        out = sliding_window_attention(query, key, value, window=3)
+    torch.testing.assert_close(out, sliding_window_attention(query, key, value, window=3, backend="reference"))
+    with pytest.raises(RuntimeError, match="no compiler here"):
+        sliding_window_attention(query, key, value, window=3, backend="flex")
+
+
 def test_what_it_cannot_do_is_refused():
     x = torch.randn(1, 1, 8, 16, requires_grad=True)
     with pytest.raises(ValueError, match="no backward pass on the CPU"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -78,19 +79,16 @@ def sliding_window_attention(
         key if global_key is None else global_key,
         value if global_value is None else global_value,
     )
-    if backend == "auto":
-        backend = choose_backend(query, dropout)
     if backend == "reference":
         if dropout:
             raise ValueError(f"backend 'reference' has no dropout, got dropout={dropout}; use 'blocked'")
         return _reference(query, key, value, globals_, window, is_global, padding, scale)
-    if backend == "flex":
-        from .flex import flex_sliding_window
-
-        out = flex_sliding_window(query, key, value, window, is_global, padding, scale, dropout)
-    elif torch.compiler.is_compiling() and not dropout:
+    out = None
+    if backend == "flex" or (backend == "auto" and choose_backend(query, dropout) == "flex"):
+        out = _try_flex(backend == "flex", query, key, value, window, is_global, padding, scale, dropout)
+    if out is None and torch.compiler.is_compiling() and not dropout:
         return _sliding_window_operator(query, key, value, *globals_, is_global, padding, window, scale)
-    else:
+    if out is None:
         out = local_rows(query, key, value, window, is_global, padding, scale, dropout)
     if is_global is None:
         return out
@@ -103,6 +101,19 @@ def choose_backend(query: Tensor, dropout: float = 0.0) -> str:
         return "blocked"
     major, _ = torch.cuda.get_device_capability(query.device)
     return "flex" if major >= 8 and query.shape[-1] in (16, 32, 64, 128, 256) else "blocked"
+
+
+def _try_flex(forced: bool, *arguments) -> Tensor | None:
+    """FlexAttention's result; ``None``, with a warning, where it was only our choice and cannot be compiled."""
+    from .flex import flex_sliding_window
+
+    try:
+        return flex_sliding_window(*arguments)
+    except Exception as error:  # compilers fail in many ways, by toolchain and by card
+        if forced:
+            raise
+        warnings.warn(f"FlexAttention failed ({error}); going on with backend='blocked'", stacklevel=3)
+        return None
 
 
 def block_size_for(window: int) -> int:

@@ -192,12 +192,13 @@ def attend_rows(
     if not with_weights:
         return F.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scale), None
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    scores = (query @ key.transpose(-1, -2)) * scale
+    work = torch.promote_types(query.dtype, torch.float32)  # unscaled scores (T5) leave the range of fp16
+    scores = (query.to(work) @ key.to(work).transpose(-1, -2)) * scale
     if mask is not None and mask.dtype == torch.bool:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     elif mask is not None:
         scores = scores + mask
-    weights = F.dropout(scores.softmax(-1), dropout, training=dropout > 0)
+    weights = F.dropout(scores.softmax(-1), dropout, training=dropout > 0).to(value.dtype)
     return weights @ value, weights
 
 
