@@ -41,7 +41,7 @@ def table(stored: Results) -> str:
     ]
     for words, row in memory:
         ours, theirs = (_mebibytes(row[name]) for name in ("extra_mib", "transformers_extra_mib"))
-        share = f"**1/{1 / row['fraction_of_transformers']:.0f}**"
+        share = f"**{row['fraction_of_transformers']:.2g} of it**"
         lines.append(f"| {words.format(**row)} | {ours} | {theirs} | {share} |")
     return "\n".join(
         [*lines, "", _beside_full_attention(stored), "", stored.caption() + " `make bench` measures yours."]

@@ -1,0 +1,228 @@
+"""The benchmarks run, count right, and what README prints is what they stored."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import bounds, cases, encoders, machine, programs, readme, tables, worker
+from benchmarks.run import ALLOCATORS, PACKAGED, RESULTS, jobs, new_result
+from longsum_lib.attention import patterns
+from longsum_lib.viz.results import Results, load_results
+
+SMALL = {"d_model": 16, "ffn": 24, "heads": 2, "window": 8, "vocabulary": 1000}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The real cases at a size that takes no time."""
+    for name, value in SMALL.items():
+        monkeypatch.setitem(programs.BASE, name, value)
+    monkeypatch.setattr(cases, "DECODER_LENGTH", 50)
+    monkeypatch.setattr(machine, "matmul_gflops", lambda: 100.0)
+    monkeypatch.setitem(cases.SUMMARY, "length", 64)
+    monkeypatch.setitem(cases.SUMMARY, "new_tokens", 5)
+    monkeypatch.setitem(cases.TRAINING, "length", 80)
+    monkeypatch.setitem(cases.TRAINING, "target_tokens", 9)
+
+
+# --- formulas -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("length", "window"), [(1, 3), (7, 2), (40, 5), (9, 30)])
+def test_pairs_are_those_of_the_pattern(length, window):
+    assert bounds.window_pairs(length, window) == int(patterns.sliding_window(length, window).sum())
+
+
+def test_products_are_those_that_torch_counts():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    length, d_model, ffn = 10, 16, 24
+    states, wide = torch.zeros(length, d_model), torch.zeros(ffn, d_model)
+    with FlopCounterMode(display=False) as counter:
+        for _ in range(4):
+            states @ torch.zeros(d_model, d_model)
+        (states @ wide.T) @ wide
+        scores = states @ states.T  # one head, everything visible
+        scores @ states
+    work = bounds.led_encoder(length, d_model=d_model, ffn=ffn, window=length, layers=3)
+    assert 2 * work == 3 * counter.get_total_flops()
+
+
+@pytest.mark.parametrize("model", list(encoders.ENCODERS))
+def test_pairs_of_every_model_are_those_of_its_pattern(model):
+    """Per layer, the cells of the pattern that the pictures show; rows and columns of global tokens beside them."""
+    length = 1024
+    wanted = {
+        "PEGASUS-X": lambda: patterns.block_local(length, 512, num_globals=encoders.GLOBALS)[encoders.GLOBALS :],
+        "LongT5 local": lambda: patterns.window(length, encoders.RADIUS),
+        "LongT5 transient-global": lambda: torch.cat(
+            [patterns.window(length, encoders.RADIUS), torch.ones(length, length // 16, dtype=torch.bool)], 1
+        ),
+        "BigBird-Pegasus": lambda: patterns.big_bird(length, 64, num_random_blocks=0),
+        "LSG-Pegasus": lambda: patterns.lsg(length, 128, sparse_block_size=128, sparsity_factor=2),
+    }[model]()
+    assert encoders.ENCODERS[model].pairs(length) == int(wanted.sum())
+
+
+@pytest.mark.parametrize("model", list(encoders.ENCODERS))
+def test_encoders_of_both_programs_agree(small, model):
+    found = encoders.ENCODERS[model]
+    outputs = [encoders._encode(found.build(p, 300), 300)() for p in encoders.programs_of(model, alone=False)]
+    for output in outputs[1:]:
+        torch.testing.assert_close(output, outputs[0], rtol=1e-3, atol=1e-4)
+    (row,) = encoders.model_time(model, 300, rounds=1)
+    assert row["bound_seconds"] > 0
+    assert ("transformers_seconds" in row) == (found.reference is not None)
+
+
+# --- cases ----------------------------------------------------------------------------------------
+
+
+def test_encoder_rows_compare_equal_programs(small):
+    (row,) = cases.encoder_time([80], rounds=2)
+    assert row["largest_difference"] < 1e-5
+    assert {row["seconds"] > 0, row["transformers_seconds"] > 0, row["full_seconds"] > 0} == {True}
+    assert row["bound_seconds"] == 2 * row["multiply_adds"] / 100e9
+    assert all(spread["rounds"] == 2 for spread in row["spread"].values())
+
+
+def test_full_attention_has_the_same_weights(small, monkeypatch):
+    monkeypatch.setitem(programs.BASE, "window", 100)  # a window over everything is full attention
+    document = programs.Document.random(40)
+    document.global_attention_mask.zero_()
+    ours, full = (
+        programs.encode(name, programs.led_encoder(name, 40, 2), document)() for name in (programs.OURS, programs.FULL)
+    )
+    torch.testing.assert_close(ours, full, rtol=0, atol=1e-4)
+
+
+def test_decoding_rows(small):
+    found = list(cases.decoder_step([1, 4], rounds=1))
+    steps = [row for table, row in found if table == "decoder_step"]
+    memory = [row for table, row in found if table == "decoder_memory"]
+    assert [row["beams"] for row in steps] == [1, 4]
+    assert max(row["largest_difference"] for row in steps) < 1e-4
+    assert memory[1]["transformers_cross_cache_mib"] == 4 * memory[1]["cross_cache_mib"]
+    assert memory[0]["cross_cache_mib"] == 6 * 2 * 50 * 16 * 4 / 2**20
+
+
+def test_summaries_have_the_same_ids(small):
+    row = cases.summary_time(rounds=1)
+    assert row["same_ids"] is True
+    assert row["new_tokens"] == 5
+
+
+def test_training_row(small):
+    row = cases.training_time(rounds=1)
+    assert row["length"] == 80
+    assert set(row["spread"]) == {"longsum_lib", "transformers"}
+
+
+@pytest.mark.parametrize("case", ["encoder_memory", "summary_memory", "training_memory"])
+def test_memory_rows(small, monkeypatch, case):
+    monkeypatch.setattr(cases, "extra_mebibytes", lambda run, warm_up: [warm_up(), run()] and 1.5)
+    options = {"length": 80} if case == "encoder_memory" else {}
+    ((_, row),) = worker.rows({"case": case, "program": "transformers", **options})
+    assert row["transformers_extra_mib"] == 1.5
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks are read from Linux's /proc")
+def test_a_peak_is_seen_after_it_is_gone():
+    from benchmarks.measure import extra_mebibytes
+
+    def run():
+        torch.ones(40 * 2**18).sum()  # 40 MiB, freed at once
+
+    assert 35 < extra_mebibytes(run, lambda: torch.ones(10).sum()) < 60
+
+
+# --- result files ---------------------------------------------------------------------------------
+
+
+def test_rows_with_the_same_keys_become_one():
+    result = {}
+    tables.add_row(result, "summary", {"model": "LED", "allocator": "default", "seconds": 2.0})
+    tables.add_row(result, "summary", {"model": "LED", "allocator": "default", "transformers_seconds": 5.0})
+    tables.add_row(result, "summary", {"model": "LED", "allocator": "kept pages", "seconds": 1.0})
+    first, second = tables.derived(result)["summary"]
+    assert first["times_faster"] == 2.5
+    assert second["transformers_seconds"] is None
+    assert "times_faster" not in second or second["times_faster"] is None
+    assert "kept pages" in tables.format_tables(tables.derived(result))
+
+
+def test_every_job_names_a_case():
+    known = {"rates", "encoder_time", "encoder_memory", "decoder_step"}
+    known |= {"summary_time", "summary_memory", "training_time", "training_memory", "model_time", "model_memory"}
+    for full in (False, True):
+        listed = list(jobs(full))
+        assert {job["case"] for _, job in listed} <= known
+        assert {allocator for allocator, _ in listed} == set(ALLOCATORS)
+
+
+def test_the_stored_result_is_complete_and_names_no_machine():
+    stored = json.loads((RESULTS / "cpu.json").read_text(encoding="utf-8"))
+    assert {"rates", "encoder_time", "encoder_memory", "decoder_step", "summary", "training_step"} <= set(stored)
+    assert set(new_result("full")) <= set(stored)
+    assert stored["versions"]["torch"]
+    text = json.dumps(stored)
+    assert not re.search(r"/(work|home|root|tmp|usr)/", text)
+    for row in stored["encoder_time"]:
+        assert row["seconds"] > 0
+        assert row["allocator"] in ALLOCATORS
+        low, high = (row["spread"]["longsum_lib"][name] for name in ("low", "high"))
+        assert low <= row["seconds"] <= high
+    assert all(row["same_ids"] for row in stored["summary"])
+
+
+def test_the_package_carries_the_stored_result():
+    assert (PACKAGED / "cpu.json").read_bytes() == (RESULTS / "cpu.json").read_bytes()
+
+
+def test_ratios_of_the_stored_result_follow_from_its_figures():
+    stored = json.loads((RESULTS / "cpu.json").read_text(encoding="utf-8"))
+    for name in tables.TABLES:
+        for row in stored.get(name, []):
+            ratios = [r for r in ("times_bound", "times_faster", "times_faster_than_full") if row.get(r)]
+            for ratio in ratios:
+                top, bottom = tables.RATIOS[ratio]
+                assert row[ratio] == pytest.approx(row[top] / row[bottom], rel=2e-3)
+
+
+def test_every_figure_of_readmes_table_is_in_the_stored_result():
+    text = readme.README.read_text(encoding="utf-8")
+    block = text[text.index(readme.BEGIN) : text.index(readme.END)]
+    numbers = _numbers(load_results().content)
+    printed = re.findall(r"([\d.,]*\d) (?:s|MiB|×|times)\b", block)
+    assert len(printed) >= 16
+    for figure in printed:
+        value, digits = float(figure.replace(",", "")), len(figure.partition(".")[2])
+        assert any(abs(value - number) <= 0.51 * 10**-digits for number in numbers), figure
+
+
+def _numbers(value: object) -> list[float]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [number for item in value for number in _numbers(item)]
+    return [float(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+# --- reader ---------------------------------------------------------------------------------------
+
+
+def test_reader_filters_and_says_what_is_missing():
+    rows = [{"length": 1, "seconds": 0.5}, {"length": 2, "seconds": None}]
+    stored = Results({"title": "x", "machine": {}, "encoder_time": rows})
+    assert stored.tables == ["encoder_time"]
+    assert stored.row("encoder_time", length=1)["seconds"] == 0.5
+    assert stored.series("encoder_time", "length", "seconds") == ([1, 2], [0.5, None])
+    with pytest.raises(KeyError, match="encoder_time"):
+        stored.rows("decoder")
+    with pytest.raises(KeyError, match=r"0 rows .* length=3"):
+        stored.row("encoder_time", length=3)
+    with pytest.raises(FileNotFoundError, match="make bench"):
+        load_results("no-such-result")
