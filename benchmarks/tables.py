@@ -10,6 +10,8 @@ TABLES = (
     "decoder_memory",
     "summary",
     "training_step",
+    "model_time",
+    "model_memory",
 )
 KEYS = ("model", "dtype", "length", "beams", "target_tokens", "new_tokens", "layers", "allocator")
 RATIOS = {  # column -> numerator, denominator
@@ -72,7 +74,8 @@ def derived(result: dict) -> dict:
 
 
 def _order(row: dict) -> list:
-    return [row.get("length") or 0, row.get("beams") or 0, str(row.get("allocator"))]
+    model = "" if row.get("model") == "LED" else str(row.get("model"))
+    return [model, row.get("length") or 0, row.get("beams") or 0, str(row.get("allocator"))]
 
 
 def _with_ratios(row: dict) -> dict:

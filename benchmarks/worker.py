@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 def rows(job: dict) -> Iterator[tuple[str, dict]]:
     """Run a job ``{"case": name, …}`` and yield table and row."""
-    from . import cases
+    from . import cases, encoders
 
     case, options = job["case"], {key: value for key, value in job.items() if key != "case"}
     if case == "rates":
@@ -20,6 +20,10 @@ def rows(job: dict) -> Iterator[tuple[str, dict]]:
         yield "encoder_memory", cases.encoder_memory(**options)
     elif case == "decoder_step":
         yield from cases.decoder_step(**options)
+    elif case == "model_time":
+        yield from (("model_time", row) for row in encoders.model_time(**options))
+    elif case == "model_memory":
+        yield "model_memory", encoders.model_memory(**options)
     elif case in ("summary_time", "summary_memory"):
         yield "summary", getattr(cases, case)(**options)
     elif case in ("training_time", "training_memory"):

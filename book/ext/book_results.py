@@ -26,6 +26,8 @@ TABLES = {
     "decoder_step": ("Decoder: one step", "Seconds to write one more token, with the document's keys and values kept."),
     "decoder_memory": ("Decoder: memory", "What the decoder keeps of the document, in MiB."),
     "summary": ("A summary from beginning to end", "Encoder and beam search together."),
+    "model_time": ("The other models' encoders: time", "Two layers at base width; LSG has no class in transformers."),
+    "model_memory": ("The other models' encoders: memory", "Peak beyond the weights for one document, in MiB."),
     "training_step": ("One training step", "Forward, backward and update on one document."),
 }
 COLUMNS = {
