@@ -34,7 +34,8 @@ NOTE = (
     "transformers: its class of the same name. Full: BART's encoder, the same block with full fused attention. "
     "Allocator default: the C library's as it is; kept pages: told to keep freed memory. The bound is the number of "
     "multiply-adds at the rate of matrix products measured in the same run. Extra memory is the peak beyond the "
-    "weights, with the default allocator."
+    "weights, with the default allocator. The other models: two layers of their encoders at the same width, with the "
+    "block sizes of their published checkpoints."
 )
 
 Job = tuple[str, dict]  # allocator, job for the worker
