@@ -20,8 +20,6 @@ class Family:
     reference: str  # class in transformers
     config: Callable[..., transformers.PreTrainedConfig]
     has_global_mask: bool = False
-    encoder_states_include: int = 0  # rows in front of the tokens in the encoder's output
-    left_padding: bool = True
     # Changes of the config with which padding behind the text changes nothing, where the reference lets it.
     without_trace_of_padding: dict = field(default_factory=dict, hash=False)
     # Makes the reference forget what it has encoded before.

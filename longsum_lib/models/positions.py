@@ -30,8 +30,6 @@ def sinusoids(length: int, d_model: int, *, first: int = 0, device=None) -> Tens
         Phang, Zhao and Liu 2022; note the ``d/2 - 1``, where PEGASUS has ``d/2``.
 
     Example:
-        >>> sinusoids(2, 4)[1].tolist() == [math.sin(1), math.sin(1e-4), math.cos(1), math.cos(1e-4)]
-        False
         >>> torch.allclose(sinusoids(2, 4)[1, :2], torch.tensor([math.sin(1), math.sin(1e-4)]))
         True
     """
