@@ -21,6 +21,9 @@ KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "nam
 LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python", "pygments_lexer": "ipython3"}
 FILE_NAME = re.compile(r"^\d\d_[a-z0-9_]+\.ipynb$")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+# The book puts style and script of its explorers into files of the site: a notebook keeps their state.
+WIDGET_SOURCE = re.compile(r"<style>(?:(?!</style>).)*</style><script type=\"module\">.*?</script>", re.DOTALL)
+EXPLORER = 'data-explorer="'
 # What must not stand in an output: it differs between two machines or two runs.
 UNSTABLE = {
     "a memory address": re.compile(r"\bat 0x[0-9a-f]{4,}"),
@@ -88,6 +91,7 @@ def normalise(notebook: nbformat.NotebookNode) -> None:
             if output.output_type == "execute_result":
                 output.execution_count = cell.execution_count
             _drop_data_addresses(output)
+            _keep_state_only(output)
         _describe_figure(cell)
 
 
@@ -142,6 +146,15 @@ def _drop_data_addresses(output: nbformat.NotebookNode) -> None:
     for mime, value in output.get("data", {}).items():
         if mime.startswith("image/") and isinstance(value, str) and mime != "image/svg+xml":
             output.data[mime] = value.strip()
+
+
+def _keep_state_only(output: nbformat.NotebookNode) -> None:
+    """Drop what an explorer's output shares with all others, and the widget that only a running kernel has."""
+    data = output.get("data", {})
+    page = data.get("text/html", "")
+    if EXPLORER in page:
+        data["text/html"] = WIDGET_SOURCE.sub("", page)
+        data.pop(WIDGET_VIEW, None)
 
 
 def _images(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:

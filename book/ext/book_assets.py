@@ -8,6 +8,9 @@
   its first paragraph.
 * Clean pages: an inline script that Sphinx wrote twice is written once (the second would raise an error in the
   browser), and widget state without a widget is dropped.
+* Explorers: their script and style are files of the site, made from the library at every build, and only the pages
+  that have one load them. Stored notebooks hold the state alone (`tools/notebooks.py normalise`), so that a change
+  of a script changes no notebook.
 * A front page: `index.html` leads to the introduction, with a title for those who share the address.
 """
 
@@ -26,6 +29,8 @@ MAX_DESCRIPTION = 200
 
 INLINE_SCRIPT = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>.*?</script>\s*", re.DOTALL)
 WIDGET_STATE = re.compile(r'<script type="application/vnd\.jupyter\.widget-state\+json">.*?</script>\s*', re.DOTALL)
+WIDGET_SOURCE = re.compile(r"<style>(?:(?!</style>).)*</style><script type=\"module\">.*?</script>", re.DOTALL)
+EXPLORER = 'data-explorer="'
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 FRONT_PAGE = """<!DOCTYPE html>
@@ -51,6 +56,28 @@ def add_vendored_files(app: Sphinx) -> None:
     if app.builder.name == "epub":  # readers of electronic books run no scripts
         return
     app.config.html_static_path.append(str(ROOT / "book" / "vendor"))
+
+
+def write_explorers(app: Sphinx) -> None:
+    """Write the explorers' script and style into the site's `_static`."""
+    if app.builder.format != "html" or app.builder.name == "epub":
+        return
+    from longsum_lib.viz.explorers import assets
+
+    folder = Path(app.outdir) / "_static" / "explorers"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (("explorers.js", assets.page_script()), ("explorers.css", assets.page_style())):
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def add_explorers(app: Sphinx, pagename: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """Let a page that has an explorer load their script and style; its own copies go."""
+    body = context.get("body") or ""
+    if EXPLORER not in body or app.builder.name == "epub":
+        return
+    context["body"] = WIDGET_SOURCE.sub("", body)
+    app.add_css_file("explorers/explorers.css")
+    app.add_js_file("explorers/explorers.js", loading_method="defer")
 
 
 def fill_in_repository(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -132,7 +159,9 @@ def setup(app: Sphinx) -> dict:
     """Register the extension."""
     sys.path.insert(0, str(ROOT))  # autodoc imports longsum_lib from this clone
     app.connect("builder-inited", add_vendored_files)
+    app.connect("builder-inited", write_explorers)
     app.connect("source-read", fill_in_repository)
     app.connect("html-page-context", add_description)
+    app.connect("html-page-context", add_explorers)
     app.connect("build-finished", finish_site)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
