@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import importlib
 import logging as stdlib_logging
 import os
 import re
@@ -21,19 +21,15 @@ from longsum_lib.errors import (
     CorruptCheckpoint,
     LongsumError,
     LongsumWarning,
-    MissingExtra,
     NotEnoughMemory,
     OptionError,
     is_out_of_memory,
 )
-from longsum_lib.models import checkpoint_files, devices, registry
+from longsum_lib.models import checkpoint_files, devices, quantized, registry
 
 if TYPE_CHECKING:
     import torch
     from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-QUANTIZATIONS = ("int8", "nf4", "fp4")
-"""Names of the ways to quantize a model's weights while it is loaded."""
 
 _HUB_OPTIONS = ("revision", "cache_dir", "token", "local_files_only")
 _HEADS = re.compile(r"^(lm_head|final_logits_bias|classification_head|qa_outputs|cls|classifier|(\w+\.)?pooler)\b")
@@ -64,7 +60,9 @@ def load(
         device: ``"auto"`` (also None), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"`` or a torch device.
         dtype: ``"auto"`` (also None: fp32 on the CPU, bf16 on a GPU that has it, else fp16 where the model is
             safe in it), ``"fp32"``, ``"bf16"``, ``"fp16"`` or a torch dtype.
-        quantization: ``"int8"``, ``"nf4"``, ``"fp4"`` or a ``BitsAndBytesConfig``; needs bitsandbytes.
+        quantization: ``"int8"``, ``"nf4"``, ``"fp4"`` (4-bit with double quantization) or a
+            ``BitsAndBytesConfig``; needs bitsandbytes. Embeddings, heads, norms and ``wo`` of the T5 family stay
+            in ``dtype``. Leave it out for a checkpoint that was saved quantized.
         **kwargs: ``revision``, ``cache_dir``, ``token``, ``local_files_only`` for the hub; everything else
             goes to ``from_pretrained`` (``device_map``, for example).
 
@@ -84,23 +82,30 @@ def load(
     """
     hub = {name: kwargs.pop(name) for name in _HUB_OPTIONS if name in kwargs}
     _refuse_unsafe(kwargs)
-    _check_quantization(quantization)
+    if quantization is not None:
+        quantized.check_scheme(quantization)
     checkpoint = checkpoint_files.find_checkpoint(name_or_path, weights=False, **hub)
     config = checkpoint_files.read_json(checkpoint.folder / "config.json")
     entry = registry.find_model_type(registry.detect_model_type(config), checkpoint.name)
+    quantized.check_not_quantized_yet(checkpoint.name, config, quantization)
+    saved_quantized = "quantization_config" in config
+    if saved_quantized:
+        quantized.check_installed()
     if checkpoint.on_hub:  # download the weights only of a model that can be loaded
         checkpoint = checkpoint_files.find_checkpoint(name_or_path, **hub)
     weights, _ = checkpoint_files.check_weights(checkpoint.folder)
 
     place = devices.choose_device(device)
     number_format = devices.choose_dtype(dtype, place, entry)
+    compute = devices.choose_compute_dtype(number_format, place, entry)
     options: dict = {"dtype": number_format, **kwargs}
     if quantization is not None:
-        options["quantization_config"] = _quantization_config(quantization, number_format)
-    elif "device_map" not in kwargs:
-        devices.check_model_fits(checkpoint.name, weights, number_format, place)
-    if quantization is not None or "quantization_config" in config:
+        options["quantization_config"] = quantized.make_config(quantization, compute)
+    if quantization is not None or saved_quantized:
         options.setdefault("device_map", {"": place})
+    if "device_map" not in kwargs and not saved_quantized:
+        size = number_format.itemsize if quantization is None else quantized.bytes_per_weight(quantization)
+        devices.check_model_fits(checkpoint.name, weights * size, number_format, place)
 
     model_class = registry.find_model_class(entry, task, config.get("architectures") or ())
     with quiet_transformers(), _explained(checkpoint.name, place):
@@ -114,6 +119,8 @@ def load(
         if options.get("device_map") is None:
             model.to(place)
     _check_loaded(checkpoint.name, task, info, total=len(model.state_dict()))
+    own_settings = quantization is not None and not isinstance(quantization, str)
+    quantized.settle(model, None if own_settings else compute)
     model.name_or_path = checkpoint.name
     return model.eval()
 
@@ -201,38 +208,6 @@ def _refuse_unsafe(kwargs: dict) -> None:
         raise OptionError("trust_remote_code: code in a checkpoint is never run here; leave the option out")
     if kwargs.pop("weights_only", True) is not True:
         raise OptionError("weights_only=False: files that can run code are never read here; leave the option out")
-
-
-def _check_quantization(quantization: str | BitsAndBytesConfig | None) -> None:
-    if quantization is None:
-        return
-    if isinstance(quantization, str) and quantization not in QUANTIZATIONS:
-        raise OptionError(f"unknown quantization {quantization!r}; expected one of: {', '.join(QUANTIZATIONS)}")
-    for package in ("bitsandbytes", "accelerate"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtra(package, "quantization", "quantization")
-
-
-def _quantization_config(quantization: str | BitsAndBytesConfig, dtype: torch.dtype) -> BitsAndBytesConfig:
-    """Return the settings for bitsandbytes.
-
-    The tied language-model head must stay as it is, and so must ``wo`` of the T5 family, whose products
-    leave the range of fp16. A list of skipped modules replaces transformers' own, so both are named.
-    """
-    if not isinstance(quantization, str):
-        return quantization
-    from transformers import BitsAndBytesConfig
-
-    keep = {"llm_int8_skip_modules": ["lm_head", "wo"]}
-    if quantization == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True, **keep)
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type=quantization,
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-        **keep,
-    )
 
 
 @contextlib.contextmanager

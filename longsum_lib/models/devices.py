@@ -96,6 +96,29 @@ def choose_dtype(dtype: str | torch.dtype | None, device: torch.device, entry: M
     return dtype
 
 
+def choose_compute_dtype(dtype: torch.dtype, device: torch.device, entry: ModelType) -> torch.dtype:
+    """Return the format in which products with 4-bit weights are computed; the weights' own where that is fast.
+
+    A GPU without bf16 of its own (a T4) takes fp16 instead, or fp32 for models whose activations leave the range of
+    fp16. A CPU takes fp32 instead of fp16, which it computes slowly.
+
+    Args:
+        dtype: Format of what is not quantized.
+        device: From ``choose_device``.
+        entry: The model's entry in ``MODEL_TYPES``.
+    """
+    import torch
+
+    if device.type == "cpu":
+        return torch.float32 if dtype == torch.float16 else dtype
+    if device.type == "cuda" and dtype == torch.bfloat16:
+        with torch.cuda.device(device):
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        if not native:
+            return torch.float16 if entry.fp16_safe else torch.float32
+    return dtype
+
+
 def free_memory(device: torch.device) -> int | None:
     """Return the bytes that can still be allocated on a device, or None where nobody says.
 
@@ -132,16 +155,22 @@ def _container_memory() -> int | None:
         return None
 
 
-def check_model_fits(name: str, weights: int, dtype: torch.dtype, device: torch.device) -> None:
+def check_model_fits(name: str, needed: float, dtype: torch.dtype, device: torch.device) -> None:
     """Raise if a model's weights alone need more memory than is free.
 
     Linux hands out memory that it does not have and kills the process later, without a word; so this asks
     before.
 
+    Args:
+        name: The model's name.
+        needed: Bytes of its weights.
+        dtype: Format of the weights that are not quantized.
+        device: Where they go.
+
     Raises:
         NotEnoughMemory: With the two sizes and what to do.
     """
-    needed, free = weights * dtype.itemsize, free_memory(device)
+    free = free_memory(device)
     if free is not None and needed > free:
         raise NotEnoughMemory(
             f"{name} needs {gib(needed)} for its weights in {short_name(dtype)}, {device} has {gib(free)} "

@@ -22,6 +22,7 @@ from ..attention.sliding_window import (
 )
 from ..attention.weights import global_token_weights, sliding_window_weights
 from .layers import FeedForward, by_chunks, clamp_half, merge_heads, split_heads
+from .quantized import dense_parameters, has_dense_parameters
 from .streaming import NearKeys, can_stream, chunks, rows_per_step
 
 
@@ -58,7 +59,7 @@ class LongformerSelfAttention(nn.Module):
         return merge_heads(self._global_rows(context, states, padding, is_global, scale, dropout))
 
     def _global_rows(self, context, states, padding, is_global, scale, dropout):
-        weights = self._global_weights()
+        weights = self._global_weights(states.dtype)
         if weights is not None:
             return overwrite_global_rows(context, states, *weights, is_global, padding, scale, dropout)
         query, key, value = (split_heads(m(states), self.heads) for m in self._global_modules())
@@ -70,15 +71,14 @@ class LongformerSelfAttention(nn.Module):
     def _global_modules(self) -> tuple[nn.Module, ...]:
         return self.query_global, self.key_global, self.value_global
 
-    def _global_weights(self) -> list[Tensor] | None:
-        """Weights and biases to absorb; ``None`` where quantized or adapted projections have no plain ones."""
-        modules = self._global_modules()
-        plain = all(type(m) is nn.Linear for m in modules)
-        return [w for m in modules for w in (m.weight, m.bias)] if plain else None
+    def _global_weights(self, dtype: torch.dtype) -> list[Tensor] | None:
+        """Weights and biases to absorb, quantized ones restored; ``None`` where adapted projections have none."""
+        pairs = [dense_parameters(m, dtype) for m in self._global_modules()]
+        return None if None in pairs else [tensor for pair in pairs for tensor in pair]
 
     def can_stream(self, is_global: Tensor | None) -> bool:
         """Whether :meth:`stream` can do it: rows of global tokens need plain projections."""
-        return is_global is None or self._global_weights() is not None
+        return is_global is None or all(has_dense_parameters(m) for m in self._global_modules())
 
     def stream(
         self, states: Tensor, padding: Tensor | None, is_global: Tensor | None
@@ -119,7 +119,9 @@ class LongformerSelfAttention(nn.Module):
         globals_ = GlobalKeys(
             split_heads(self.key(rows), self.heads), split_heads(self.value(rows), self.heads), positions, exists
         )
-        return globals_, global_rows(states, *self._global_weights(), positions, exists, self.heads, padding, scale)
+        return globals_, global_rows(
+            states, *self._global_weights(states.dtype), positions, exists, self.heads, padding, scale
+        )
 
     def weights(self, states: Tensor, padding: Tensor | None, is_global: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return attention weights for looking at.
