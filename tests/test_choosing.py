@@ -8,7 +8,9 @@ import pytest
 from longsum_lib.models.registry import HUB_MODELS
 
 PAGE = (Path(__file__).resolve().parents[1] / "book" / "choosing-a-model.md").read_text()
-ROW = re.compile(r"^\| \[(\S+)\]\(https://huggingface\.co/(\S+)\) \| ([\d,]+) \| (yes|no) \| ([^|]+) \| ([^|]+) \|$", re.M)
+ROW = re.compile(
+    r"^\| \[(\S+)\]\(https://huggingface\.co/(\S+)\) \| ([\d,]+) \| (yes|no) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE
+)
 ROWS = {match[1]: match for match in ROW.finditer(PAGE)}
 
 
