@@ -1,0 +1,223 @@
+"""Documents with reference summaries: the synthetic corpus, files, and data sets of the hub in parquet."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from longsum_lib.corpus import Distractor, Document, Fact, make_document
+from longsum_lib.errors import DocumentError, MissingExtra, NoNetwork, OptionError
+
+CORPUS = "corpus"
+FILE_KINDS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+TEXT_COLUMNS = ("text", "article", "document", "report", "source", "input", "chapter", "dialogue")
+SUMMARY_COLUMNS = ("summary", "abstract", "highlights", "target", "output", "summary_text")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A document and the summary that a person, or the corpus, wrote for it.
+
+    Attributes:
+        text: The document.
+        summary: The reference.
+        document: The document of the corpus with its key facts, where it is one.
+    """
+
+    text: str
+    summary: str
+    document: Document | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where examples come from.
+
+    Attributes:
+        name: ``"corpus"``, a file's path (JSON lines, CSV, TSV, parquet) or a name on the hub.
+        config: The hub data set's configuration, such as ``"document"``.
+        split: ``"train"``, ``"validation"``, ``"test"`` …; of a file all rows are read whatever the split.
+        text_column: The column with the documents; None looks for a usual name.
+        summary_column: The same for the summaries.
+        length: Corpus only: upper bound of the documents in tokens.
+        first_seed: Corpus only: seed of the first document.
+    """
+
+    name: str = CORPUS
+    config: str | None = None
+    split: str = "test"
+    text_column: str | None = None
+    summary_column: str | None = None
+    length: int = 4096
+    first_seed: int = 1000
+
+    def examples(self, limit: int | None = None) -> Iterator[Example]:
+        """Read the examples one after the other; nothing behind ``limit`` is read.
+
+        Raises:
+            DocumentError: There is no such file, or a row is not a document with a summary.
+            MissingExtra: Parquet and the hub need the package ``datasets``.
+            NoNetwork: The hub cannot be reached.
+            OptionError: The columns cannot be told, or the data set needs code of its own.
+        """
+        if limit is not None and limit < 1:
+            raise OptionError(f"limit is {limit}, expected at least 1 document (or none, for all)")
+        if self.name == CORPUS:
+            if limit is None:
+                raise OptionError("the corpus has no end; give a limit")
+            return self._corpus(limit)
+        rows = _file_rows(Path(self.name)) if is_file_name(self.name) else _hub_rows(self)
+        return islice(self._from_rows(rows), limit)
+
+    def describe(self) -> dict[str, Any]:
+        """What a report says about the source, ready for JSON."""
+        if self.name == CORPUS:
+            return {"length": self.length, "split": self.split, "first_seed": self.first_seed}
+        name = Path(self.name).name if is_file_name(self.name) else self.name
+        return {"dataset": name, "config": self.config, "split": self.split}
+
+    @property
+    def title(self) -> str:
+        """A short name for tables and progress."""
+        return f"{self.length:,} tokens" if self.name == CORPUS else self.describe()["dataset"]
+
+    def _corpus(self, limit: int) -> Iterator[Example]:
+        for index in range(limit):
+            document = make_document(self.first_seed + index, self.length, self.split)
+            yield Example(document.text, document.summary, document)
+
+    def _from_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Example]:
+        text = summary = None
+        for number, row in enumerate(rows, 1):
+            if text is None:
+                text = _column(row, self.text_column, TEXT_COLUMNS, "text", self.name)
+                summary = _column(row, self.summary_column, SUMMARY_COLUMNS, "summary", self.name)
+            yield _example(row, text, summary, f"{self.name}, row {number:,}")
+
+
+def is_file_name(name: str) -> bool:
+    """Tell a file from a name on the hub: by its ending, or because it is there.
+
+    Example:
+        >>> is_file_name("reports.jsonl"), is_file_name("ccdv/pubmed-summarization")
+        (True, False)
+    """
+    return Path(name).suffix.lower() in FILE_KINDS or Path(name).is_file()
+
+
+def _column(row: Mapping[str, Any], asked: str | None, usual: Sequence[str], what: str, name: str) -> str:
+    there = ", ".join(map(str, row))
+    if asked is not None:
+        if asked not in row:
+            raise OptionError(f"{name} has no column {asked!r}; it has: {there}")
+        return asked
+    found = next((column for column in usual if column in row), None)
+    if found is None:
+        raise OptionError(f"{name}: which column holds the {what}? It has: {there}; name it with {what}_column")
+    return found
+
+
+def _example(row: Mapping[str, Any], text: str, summary: str, where: str) -> Example:
+    values = []
+    for column in (text, summary):
+        value = row.get(column)
+        if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+            value = "\n".join(value)  # some sets keep a list of sentences
+        if not isinstance(value, str) or not value.strip():
+            raise DocumentError(f"{where}: column {column!r} holds {_short(value)}, expected some text")
+        values.append(value)
+    return Example(*values, document=_corpus_document(row))
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _corpus_document(row: Mapping[str, Any]) -> Document | None:
+    """The corpus's document, if the row was written by ``longsum corpus``."""
+    if not isinstance(row.get("facts"), list) or not {"distractors", "name", "alias"} <= set(row):
+        return None
+    try:
+        parts = dict(row)
+        parts["facts"] = [Fact(**fact) for fact in row["facts"]]
+        parts["distractors"] = [Distractor(**distractor) for distractor in row["distractors"]]
+        return Document(**parts)
+    except TypeError:
+        return None  # another data set with columns of these names
+
+
+def _file_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    if not path.is_file():
+        raise DocumentError(f"there is no file {path}")
+    kind = path.suffix.lower()
+    if kind == ".parquet":
+        return _loaded("parquet", path.name, data_files={"all": str(path)}, split="all")
+    if kind not in FILE_KINDS:
+        raise OptionError(f"{path.name} is of an unknown kind; expected one of: {', '.join(FILE_KINDS)}")
+    return _csv_rows(path) if kind in (".csv", ".tsv") else _json_rows(path)
+
+
+def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a document is longer than the usual 128 KiB
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from csv.DictReader(file, delimiter=delimiter)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DocumentError(f"{path.name} is not a table in utf-8: {error}") from error
+
+
+def _json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Rows of a file with one object a line, or with one list of objects."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            start = file.read(64).lstrip()[:1]
+            file.seek(0)
+            lines = json.load(file) if start == "[" else (json.loads(line) for line in file if line.strip())
+            for number, row in enumerate(lines, 1):
+                if not isinstance(row, dict):
+                    raise DocumentError(f"{path.name}, row {number:,}: {_short(row)}, expected an object with columns")
+                yield row
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DocumentError(f"{path.name} is not JSON with one object a line: {error}") from error
+
+
+def _hub_rows(source: Source) -> Iterator[Mapping[str, Any]]:
+    positional = [source.config] if source.config else []
+    return _loaded(source.name, source.name, *positional, split=source.split)
+
+
+def _loaded(builder: str, name: str, *arguments: str, **options: Any) -> Iterator[Mapping[str, Any]]:
+    """Stream rows through ``datasets``: only what is read is fetched. Code in a data set is never run."""
+    if importlib.util.find_spec("datasets") is None:
+        raise MissingExtra("datasets", "data", f"reading {name}")
+    import datasets
+
+    try:
+        yield from datasets.load_dataset(builder, *arguments, streaming=True, **options)
+    except (ConnectionError, TimeoutError) as error:
+        raise NoNetwork(f"{name} is neither a file here nor can the hub be asked for it: {_line(error)}") from error
+    except datasets.exceptions.DatasetNotFoundError as error:
+        raise OptionError(f"there is no data set {name}, here or on the hub: {_line(error)}") from error
+    except RuntimeError as error:
+        if "scripts are no longer supported" not in str(error):
+            raise
+        raise OptionError(
+            f"{name} is a script, which is never run; many such sets have a copy in parquet: look for another upload, "
+            f"or download the files of its branch refs/convert/parquet"
+        ) from error
+    except ValueError as error:  # an unknown configuration or split, a file that is no parquet
+        raise OptionError(f"{name} cannot be read: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
