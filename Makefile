@@ -10,7 +10,9 @@ MODEL ?= led-tiny
 # More options for the command, as in: make summarize ARGS="--num-beams 4"
 ARGS ?=
 PORT ?= 8000
-OUTPUT ?= runs/led-tiny
+# Which tiny model to train: led, pegasus-x, longt5 or lsg.
+MECHANISM ?= led
+OUTPUT ?= runs/$(MECHANISM)-tiny
 
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
@@ -70,8 +72,8 @@ bench: $(READY) ## the short benchmarks, ours beside transformers
 bench-full: $(READY) ## all benchmarks; takes half an hour on two cores
 	$(BIN)/python -m benchmarks full $(ARGS)
 
-train: $(READY) ## train the bundled model again in OUTPUT; takes hours, a second call goes on where it stopped
-	$(BIN)/longsum train --output "$(OUTPUT)" --resume $(ARGS)
+train: $(READY) ## train the tiny model of MECHANISM again in OUTPUT; takes hours, a second call goes on
+	$(BIN)/longsum train --model "$(MECHANISM)" --output "$(OUTPUT)" --resume $(ARGS)
 
 clean: ## delete the built site and caches; .venv stays
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis

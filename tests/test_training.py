@@ -1,20 +1,22 @@
 """Training: first weights, batches, the curriculum, and a run that goes on where it was interrupted."""
 
 import argparse
+import dataclasses
 import json
+import math
 
 import pytest
 import torch
 
-from longsum_lib import training
+from longsum_lib import corpus_stream, recipes, training
 from longsum_lib.corpus.tokenizer import BOS, EOS, PAD, bundled_tokenizer
 from longsum_lib.errors import OptionError
 
-SHORT = training.Recipe(steps=6, tokens_per_batch=192, short_tokens_per_batch=192, warmup_steps=1)
+SHORT = corpus_stream.Recipe(steps=6, tokens_per_batch=192, short_tokens_per_batch=192, warmup_steps=1)
 
 
 def test_positions_repeat_and_differ_within_a_period():
-    table = training.periodic_positions(1100, 128)
+    table = recipes.periodic_positions(1100, 128)
     torch.testing.assert_close(table[:512], table[512:1024], atol=1e-5, rtol=0)
     distances = torch.cdist(table[:512], table[:512]) + torch.eye(512)
     assert distances.min() > 0.05
@@ -22,54 +24,85 @@ def test_positions_repeat_and_differ_within_a_period():
 
 
 def test_token_embeddings_and_positions_start_at_about_the_same_size():
-    model = training.tiny_led()
+    model = recipes.tiny_led()
     tokens = model.led.shared.weight.square().mean().sqrt()
     positions = model.led.encoder.embed_positions.weight.square().mean().sqrt()
     assert 0.8 < tokens / positions < 1.25
 
 
-def test_model_has_the_size_that_its_card_says():
-    model = training.tiny_led()
-    training.freeze_positions(model)
-    parameters = sum(p.numel() for p in model.parameters())
+@pytest.mark.parametrize("mechanism", recipes.TINY_MODELS)
+def test_tiny_models_are_of_one_size_and_know_the_tokenizers_special_tokens(mechanism):
+    model = recipes.TINY_MODELS[mechanism].build(0)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    assert 2e6 < parameters < 6e6
-    assert parameters - trained == 16_384 * 128
-    assert 2 * parameters < 8e6  # bytes in fp16
-    assert (model.config.pad_token_id, model.config.eos_token_id, model.config.bos_token_id) == (PAD, EOS, BOS)
+    assert 1.2e6 < trained < 1.6e6
+    config = model.config
+    assert (config.pad_token_id, config.eos_token_id, config.decoder_start_token_id) == (PAD, EOS, BOS)
+
+
+@pytest.mark.parametrize("mechanism", recipes.TINY_MODELS)
+def test_the_first_weights_depend_on_the_seed_alone(mechanism):
+    build = recipes.TINY_MODELS[mechanism].build
+    first, again, other = (build(seed).get_input_embeddings().weight for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_leds_position_table_is_not_trained():
+    model = recipes.tiny_led()
+    assert [name for name, p in model.named_parameters() if not p.requires_grad] == [
+        "led.encoder.embed_positions.weight"
+    ]
+
+
+def test_longt5_starts_from_a_loss_that_tells_it_nothing_yet():
+    """The tied head's scale is made up for: logits of a fresh model are neither flat nor extreme."""
+    batch = corpus_stream.make_batch(0, 96, 2, first_token_global=False)
+    loss = recipes.tiny_longt5()(**batch).loss.item()
+    assert 0.9 < loss / math.log(1536) < 1.3
+
+
+def test_first_biases_single_out_the_neighbours():
+    model = recipes.tiny_longt5()
+    encoder = model.encoder.block[0].layer[0].attention
+    bias = encoder.biases(200, torch.device("cpu"))["local_bias"]  # distances -63 to 63
+    assert bias.argmax(1)[:3].tolist() == [62, 64, 63]
+    assert bias[3].abs().max() == 0
+    decoder = recipes.first_biases(64, bidirectional=False)
+    assert decoder.argmax(0)[:3].tolist() == [1, 0, 0]
 
 
 def test_a_batch_has_one_global_token_a_document_and_ends_its_summaries():
-    batch = training.make_batch(0, 128, 3)
+    batch = corpus_stream.make_batch(0, 128, 3)
     assert batch["global_attention_mask"].sum(1).tolist() == [1, 1, 1]
     assert batch["global_attention_mask"][:, 0].all()
     assert ((batch["input_ids"] == PAD) == (batch["attention_mask"] == 0)).all()
+    assert "global_attention_mask" not in corpus_stream.make_batch(0, 128, 1, first_token_global=False)
     for row in batch["labels"]:
-        row = row[row != training.IGNORED]
+        row = row[row != corpus_stream.IGNORED]
         assert row[-1] == EOS
         assert BOS not in row
         assert bundled_tokenizer().decode(row).startswith("This is the report of the ")
 
 
 def test_the_batch_of_a_step_depends_on_seed_and_step_alone():
-    stream = training.CorpusStream(SHORT)
+    stream = corpus_stream.CorpusStream(SHORT)
     batches = list(stream)
     assert len(batches) == SHORT.steps
-    late = list(training.CorpusStream(SHORT, first_step=4))
+    late = list(corpus_stream.CorpusStream(SHORT, first_step=4))
     for one, other in zip(batches[4:], late, strict=True):
         assert torch.equal(one["input_ids"], other["input_ids"])
     assert not torch.equal(batches[0]["labels"], batches[1]["labels"])
 
 
 def test_the_curriculum_goes_from_short_to_long_and_keeps_short_ones():
-    ends = [end for end, _ in training.CURRICULUM]
-    longest = [max(lengths) for _, lengths in training.CURRICULUM]
+    ends = [end for end, _ in corpus_stream.CURRICULUM]
+    longest = [max(lengths) for _, lengths in corpus_stream.CURRICULUM]
     assert ends == sorted(ends)
     assert ends[-1] == 1.0
     assert longest == sorted(longest)
     assert longest[-1] == 4096
-    assert all(min(lengths) < 256 for _, lengths in training.CURRICULUM)
-    stream = training.CorpusStream(training.Recipe(steps=100))
+    assert all(min(lengths) < 256 for _, lengths in corpus_stream.CURRICULUM)
+    stream = corpus_stream.CorpusStream(corpus_stream.Recipe(steps=100))
     assert stream.batch(0)["input_ids"].shape[1] <= 160
     assert max(stream.batch(step)["input_ids"].shape[1] for step in range(90, 100)) > 2000
 
@@ -107,15 +140,14 @@ def test_an_interrupted_run_goes_on_to_the_same_model(tmp_path):
     assert model.generation_config.max_new_tokens == training.LONGEST_SUMMARY
     assert load_tokenizer(str(broken))("a").input_ids == bundled_tokenizer()("a").input_ids
     positions = model.led.encoder.embed_positions.weight.float()
-    torch.testing.assert_close(positions, training.periodic_positions(*positions.shape), atol=1e-4, rtol=0)
+    torch.testing.assert_close(positions, recipes.periodic_positions(*positions.shape), atol=1e-4, rtol=0)
     record = json.loads((broken / "training.json").read_text())
     assert record["recipe"]["steps"] == SHORT.steps
 
 
 def test_training_lowers_the_loss():
-    model = training.tiny_led()
-    training.freeze_positions(model)
-    batch = training.make_batch(0, 96, 2)
+    model = recipes.tiny_led()
+    batch = corpus_stream.make_batch(0, 96, 2)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
     losses = []
     for _ in range(8):
@@ -127,15 +159,52 @@ def test_training_lowers_the_loss():
     assert losses[-1] < 0.75 * losses[0]
 
 
-def test_command_line_arguments_reach_the_recipe(monkeypatch):
+@pytest.mark.parametrize("mechanism", ["pegasus-x", "longt5", "lsg"])
+def test_every_mechanism_trains_goes_on_and_loads(mechanism, tmp_path):
+    from longsum_lib import load
+
+    recipe = dataclasses.replace(SHORT, steps=2)
+    training.train(tmp_path, dataclasses.replace(SHORT, steps=1), mechanism=mechanism, save_steps=1, progress=False)
+    model = training.train(tmp_path, recipe, mechanism=mechanism, save_steps=1, progress=False, resume=True)
+    assert json.loads((tmp_path / "checkpoint-2" / "trainer_state.json").read_text())["global_step"] == 2
+    assert (tmp_path / "model.safetensors").stat().st_size < 8e6
+    batch = corpus_stream.make_batch(0, 300, 1, first_token_global=False)
+    with torch.inference_mode():
+        expected, found = (m.eval()(**batch).logits for m in (model, load(str(tmp_path))))
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0.02)
+
+
+def test_tables_that_are_computed_are_not_stored(tmp_path):
+    training.save_checkpoint(recipes.tiny_lsg(), tmp_path, SHORT, [])
+    assert not [name for name in _weights(tmp_path) if "embed_positions" in name]
+
+
+def test_an_unknown_mechanism_is_refused_by_name(tmp_path):
+    with pytest.raises(OptionError, match=r"'pegasus_x'.*expected one of: led, pegasus-x, longt5, lsg"):
+        training.train(tmp_path, mechanism="pegasus_x")
+
+
+def _recipe_of(monkeypatch, *arguments):
     parser = argparse.ArgumentParser()
     training.add_train_arguments(parser)
     seen = {}
     monkeypatch.setattr(training, "train", lambda output, recipe, **rest: seen.update(recipe=recipe, **rest))
-    arguments = ["--output", "x", "--steps", "7", "--seed", "3", "--learning-rate", "0.01", "--resume"]
-    assert training.run_train(parser.parse_args(arguments)) == 0
-    assert seen["recipe"] == training.Recipe(steps=7, seed=3, learning_rate=0.01)
-    assert seen["resume"] is True
+    assert training.run_train(parser.parse_args(["--output", "x", *arguments])) == 0
+    return seen
+
+
+def test_command_line_arguments_reach_the_recipe(monkeypatch):
+    seen = _recipe_of(monkeypatch, "--steps", "7", "--seed", "3", "--learning-rate", "0.01", "--resume")
+    assert seen["recipe"] == corpus_stream.Recipe(steps=7, seed=3, learning_rate=0.01)
+    assert (seen["resume"], seen["mechanism"]) == (True, "led")
+
+
+def test_a_mechanism_brings_its_own_recipe(monkeypatch):
+    seen = _recipe_of(monkeypatch, "--model", "lsg", "--seed", "3")
+    assert seen["mechanism"] == "lsg"
+    assert seen["recipe"] == dataclasses.replace(recipes.TINY_MODELS["lsg"].recipe, seed=3)
+    batches = _recipe_of(monkeypatch, "--model", "lsg", "--tokens-per-batch", "1000")["recipe"]
+    assert (batches.tokens_per_batch, batches.short_tokens_per_batch) == (1000, 500)
 
 
 def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
