@@ -46,6 +46,7 @@ OTHER_COMMANDS = {
         "longsum_lib.models.lsg_convert",
         "give a model local, sparse and global attention for long inputs",
     ),
+    "memory": ("longsum_lib.memory", "predict the memory that a summary takes, and the longest input that fits"),
     "corpus": ("longsum_lib.corpus", "write synthetic documents with reference summaries"),
 }
 

@@ -1,0 +1,312 @@
+"""How much memory a summary will take, and the longest document that fits: without loading a weight.
+
+>>> numbers = model_numbers("google/pegasus-x-large")
+>>> needed = predict(numbers, length=16384, beams=4, dtype="bf16", quantization="nf4", device="gpu")
+>>> f"{needed['weights'] / 2**30:.2f} GiB of weights, {needed['cross_cache'] / 2**30:.1f} GiB of keys and values"
+'0.41 GiB of weights, 1.0 GiB of keys and values'
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from importlib import resources
+
+from longsum_lib.errors import OptionError, did_you_mean
+from longsum_lib.memory_formulas import BITS, plan
+from longsum_lib.models.devices import DTYPE_NAMES, gib
+
+GIBIBYTE = 2**30
+
+CARDS = {"T4": 14.7, "A100-40": 39.5, "A100-80": 79.2}
+"""Memory of GPUs in GiB, as torch reports it: a T4 of 15 GiB lends 14.7."""
+
+SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
+LONGEST = 2**20
+"""Longer inputs are not searched for, in tokens."""
+
+
+def published() -> dict[str, dict]:
+    """Return the sizes of published checkpoints, by their names on the hub."""
+    return json.loads(resources.files("longsum_lib").joinpath("data/published.json").read_text())["models"]
+
+
+def model_numbers(name: str) -> dict:
+    """Return the numbers of a model: of the table of published ones, else of its config.
+
+    Args:
+        name: A bundled name, a checkpoint's folder, or a name on the hub, whose config is read if it is not in the
+            table. Weights are never read.
+
+    Raises:
+        ModelNotFound: There is no such model.
+        UnsupportedModel: Its type is not of this library, or it writes no summaries.
+    """
+    table = published()
+    if name in table:
+        return dict(table[name])
+    from longsum_lib.models import checkpoint_files
+
+    checkpoint = checkpoint_files.find_checkpoint(name, weights=False)
+    return config_numbers(checkpoint_files.read_json(checkpoint.folder / "config.json"), checkpoint.name)
+
+
+def config_numbers(config: object, name: str = "the model") -> dict:
+    """Return the numbers of a model that its config says.
+
+    Args:
+        config: A config of transformers or of this library, or the parsed ``config.json``.
+        name: For messages.
+
+    Raises:
+        UnsupportedModel: No model of this library that writes summaries.
+
+    Example:
+        >>> from transformers import LEDConfig
+        >>> config_numbers(LEDConfig(d_model=64, encoder_attention_heads=4))["inner"]
+        64
+    """
+    from longsum_lib.errors import UnsupportedModel
+    from longsum_lib.models import registry
+
+    fields = dict(config) if isinstance(config, Mapping) else _config_fields(config)
+    model_type = registry.detect_model_type(fields)
+    entry = registry.find_model_type(model_type, name)
+    if "summarization" not in entry.classes:
+        raise UnsupportedModel(f"{name} is an encoder ({model_type}); expected a model that writes summaries")
+    if isinstance(config, Mapping):  # a file leaves out what is the default
+        fields = _config_fields(_config_class(entry)(**{k: v for k, v in fields.items() if k != "model_type"}))
+    return _READERS[model_type](fields) | {"limit": fields.get(entry.length_field or "") or 0}
+
+
+def _config_fields(config: object) -> dict:
+    return {**config.to_dict(), "architectures": getattr(config, "architectures", None)}
+
+
+def _config_class(entry: object) -> type:
+    from longsum_lib.models.registry import find_model_class
+
+    return find_model_class(entry, "summarization").config_class
+
+
+def _bart_numbers(c: Mapping) -> dict:
+    return {
+        "vocabulary": c["vocab_size"],
+        "d_model": c["d_model"],
+        "inner": c["d_model"],
+        "heads": c["encoder_attention_heads"],
+        "ffn": c["encoder_ffn_dim"],
+        "encoder_layers": c["encoder_layers"],
+        "decoder_layers": c["decoder_layers"],
+    }
+
+
+def _led_numbers(c: Mapping) -> dict:
+    window = c["attention_window"]
+    return _bart_numbers(c) | {
+        "family": "led",
+        "window": (window if isinstance(window, int) else max(window)) // 2,
+        "globals": 1,
+        "positions": c["max_encoder_position_embeddings"],
+        "decoder_positions": c["max_decoder_position_embeddings"],
+    }
+
+
+def _pegasus_x_numbers(c: Mapping) -> dict:
+    sizes = {"block_size": c["block_size"], "globals": c["num_global_tokens"]}
+    return _bart_numbers(c) | {"family": "pegasus_x"} | sizes
+
+
+def _bigbird_numbers(c: Mapping) -> dict:
+    positions = dict.fromkeys(("positions", "decoder_positions"), c["max_position_embeddings"])
+    sizes = {"block_size": c["block_size"], "random_blocks": c["num_random_blocks"]}
+    return _bart_numbers(c) | {"family": "bigbird_pegasus"} | sizes | positions
+
+
+def _lsg_numbers(c: Mapping) -> dict:
+    pegasus = c["model_type"] == "lsg_pegasus"
+    rows = c["max_position_embeddings"] + (0 if pegasus else 2)
+    sparse = c["sparsity_type"] not in (None, "none") and c["sparse_block_size"] > 0 and c["sparsity_factor"] > 0
+    return _bart_numbers(c) | {
+        "family": "lsg",
+        "block_size": c["block_size"],
+        "sparse_block_size": c["sparse_block_size"] if sparse else 0,
+        "sparsity_factor": c["sparsity_factor"] if sparse else 0,
+        "globals": c["num_global_tokens"],
+        "sinusoids": int(pegasus),
+        "positions": rows,
+        "decoder_positions": rows,
+    }
+
+
+def _longt5_numbers(c: Mapping) -> dict:
+    transient = c["encoder_attention_type"] == "transient-global"
+    return {
+        "family": "longt5_tglobal" if transient else "longt5_local",
+        "vocabulary": c["vocab_size"],
+        "d_model": c["d_model"],
+        "inner": c["num_heads"] * c["d_kv"],
+        "heads": c["num_heads"],
+        "ffn": c["d_ff"],
+        "gated": int(c["feed_forward_proj"].startswith("gated")),
+        "untied_head": int(not c["tie_word_embeddings"]),
+        "encoder_layers": c["num_layers"],
+        "decoder_layers": c["num_decoder_layers"],
+        "window": c["local_radius"],
+        "block_size": c["global_block_size"] if transient else 0,
+        "buckets": c["relative_attention_num_buckets"],
+    }
+
+
+_READERS = {
+    "led": _led_numbers,
+    "pegasus_x": _pegasus_x_numbers,
+    "bigbird_pegasus": _bigbird_numbers,
+    "lsg_pegasus": _lsg_numbers,
+    "lsg_bart": _lsg_numbers,
+    "longt5": _longt5_numbers,
+}
+
+
+def predict(
+    numbers: Mapping,
+    *,
+    length: int,
+    beams: int = 1,
+    batch: int = 1,
+    new_tokens: int = 256,
+    dtype: str = "fp32",
+    quantization: str | None = None,
+    device: str = "cpu",
+) -> dict[str, float]:
+    """Predict memory and work of summarizing documents with this library; see :func:`.memory_formulas.plan`.
+
+    Args:
+        numbers: The model, from :func:`model_numbers` or :func:`config_numbers`.
+        length: Input tokens of each document.
+        beams: Beams of beam search.
+        batch: Documents at once.
+        new_tokens: Length of the summary.
+        dtype: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+        quantization: ``"int8"``, ``"nf4"``, ``"fp4"``; ``"nf4-plain"`` and ``"fp4-plain"`` without double
+            quantization; None for none.
+        device: ``"cpu"``, or ``"gpu"``: derived from the code in the same way, but not measured on one.
+
+    Returns:
+        Bytes and multiply-adds by name.
+
+    Raises:
+        OptionError: An option makes no sense.
+    """
+    for value, name in ((length, "length"), (beams, "beams"), (batch, "batch"), (new_tokens, "new_tokens")):
+        if value < 1:
+            raise OptionError(f"{name} is {value}, expected at least 1")
+    if dtype not in DTYPE_NAMES:
+        raise OptionError(
+            f"unknown number format {dtype!r}{did_you_mean(dtype, DTYPE_NAMES)}; expected fp32, bf16, fp16"
+        )
+    if (quantization or "none") not in BITS:
+        raise OptionError(f"unknown quantization {quantization!r}; expected one of: {', '.join(BITS)}")
+    if device not in ("cpu", "gpu"):
+        raise OptionError(f"unknown device {device!r}; expected cpu or gpu")
+    run = {
+        "length": length,
+        "batch": batch,
+        "beams": beams,
+        "new_tokens": new_tokens,
+        "bytes_per_number": SIZES[DTYPE_NAMES[dtype]],
+        "fp16": int(DTYPE_NAMES[dtype] == "float16"),
+        "quantization": quantization or "none",
+        "device": device,
+    }
+    return plan({**numbers, **run})
+
+
+def largest_input(numbers: Mapping, memory: float, **options: object) -> int:
+    """Return the longest input in tokens whose summary fits into some memory, 0 if none does.
+
+    Args:
+        numbers: The model.
+        memory: In bytes.
+        **options: As for :func:`predict`, without ``length``.
+
+    Returns:
+        At most what the model's position table takes, and at most ``LONGEST``.
+
+    Example:
+        >>> large = model_numbers("google/long-t5-tglobal-xl")
+        >>> options = {"beams": 4, "dtype": "bf16", "device": "gpu"}
+        >>> largest_input(large, 14.7 * 2**30, **options) > 16384
+        True
+    """
+    shortest, longest = 0, int(numbers.get("limit") or LONGEST)
+    while shortest < longest:
+        middle = (shortest + longest + 1) // 2
+        if predict(numbers, length=middle, **options)["total"] <= memory:
+            shortest = middle
+        else:
+            longest = middle - 1
+    return shortest
+
+
+# --- the command ------------------------------------------------------------------------------------
+
+
+def add_memory_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``longsum memory``."""
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a bundled model, a checkpoint's folder or a name on the hub")
+    add("--length", type=int, default=16384, metavar="N", help="input tokens (default: %(default)s)")
+    add("--beams", type=int, default=4, metavar="N", help="beams of beam search (default: %(default)s)")
+    add("--batch", type=int, default=1, metavar="N", help="documents at once (default: %(default)s)")
+    add("--new-tokens", type=int, default=256, metavar="N", help="length of the summary (default: %(default)s)")
+    add("--dtype", default="fp32", metavar="NAME", help="fp32, bf16 or fp16 (default: %(default)s)")
+    add("--quantize", choices=("int8", "nf4", "fp4"), help="quantized weights")
+    add("--device", choices=("cpu", "gpu"), default="cpu", help="where it runs (default: %(default)s)")
+    add("--memory", type=float, metavar="GIB", help="also find the longest input that fits into so many GiB")
+    add("--output", choices=("text", "json"), default="text", help="json is one object, in bytes (default: text)")
+
+
+def run_memory(options: argparse.Namespace) -> int:
+    """Print what ``longsum memory`` was asked for."""
+    numbers = model_numbers(options.model)
+    run = {
+        "beams": options.beams,
+        "batch": options.batch,
+        "new_tokens": options.new_tokens,
+        "dtype": options.dtype,
+        "quantization": options.quantize,
+        "device": options.device,
+    }
+    result = predict(numbers, length=options.length, **run)
+    places = CARDS if options.memory is None else {f"{options.memory:g} GiB": options.memory}
+    run["device"] = "gpu" if options.memory is None else options.device
+    fits = {name: largest_input(numbers, size * GIBIBYTE, **run) for name, size in places.items()}
+    if options.output == "json":
+        print(json.dumps({"model": options.model, "length": options.length, **result, "largest_input": fits}))
+        return 0
+    _print_result(options, numbers, result, fits)
+    return 0
+
+
+def _print_result(options: argparse.Namespace, numbers: Mapping, result: Mapping, fits: Mapping) -> None:
+    kind = options.dtype if options.quantize is None else f"{options.dtype}, weights {options.quantize}"
+    print(f"{options.model}, {options.length:,} tokens, {options.beams} beams, {kind}, on a {options.device.upper()}")
+    rows = {
+        f"weights ({result['parameters'] / 1e6:.0f} million)": result["weights"],
+        "while encoding, beside them": result["encoder"],
+        "while writing, beside them": result["decoder"],
+        "  keys and values of the document": result["cross_cache"],
+        "  keys and values of the summaries": result["self_cache"],
+        "beside tensors": result["workspace"],
+        "peak": result["total"],
+    }
+    for name, size in rows.items():
+        print(f"  {name:<36} {gib(size):>10}")
+    print("longest input that fits")
+    for name, tokens in fits.items():
+        bound = " (its position table ends there)" if tokens and tokens == numbers.get("limit") else ""
+        print(f"  {name:<36} {f'{tokens:,}':>10} tokens{bound}" if tokens else f"  {name:<36}       none")
+    if numbers.get("limit") and options.length > numbers["limit"]:
+        print(f"note: this model takes at most {numbers['limit']:,} tokens")
