@@ -15,6 +15,7 @@ from longsum_lib._lazy import attach
 _EXPORTS = {
     "KINDS": "longsum_lib.viz.palette",
     "Kind": "longsum_lib.viz.palette",
+    "MaskExplorer": "longsum_lib.viz.explorers.mask",
     "big_bird_kinds": "longsum_lib.viz.kinds",
     "block_local_kinds": "longsum_lib.viz.kinds",
     "draw_cost": "longsum_lib.viz.curves",

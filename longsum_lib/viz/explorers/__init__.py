@@ -13,6 +13,7 @@ from longsum_lib._lazy import attach
 
 _EXPORTS = {
     "Explorer": "longsum_lib.viz.explorers.base",
+    "MaskExplorer": "longsum_lib.viz.explorers.mask",
 }
 
 __all__ = attach(__name__, _EXPORTS, ("assets", "base"))

@@ -15,7 +15,10 @@ from longsum_lib.viz.palette import KINDS, SERIES
 FOLDER = Path(__file__).resolve().parent / "assets"
 
 #: Name of each explorer -> its scripts in ``assets/``, in order. ``common.js`` comes before all of them.
-SCRIPTS: dict[str, tuple[str, ...]] = {}
+SCRIPTS: dict[str, tuple[str, ...]] = {
+    "mask": ("patterns", "controls", "mask"),
+    "source": ("source",),
+}
 
 
 def load(name: str) -> Any:

@@ -100,7 +100,8 @@ let groups = 0; // radio buttons of one group share a name
 class Kit {
   constructor(root, model) {
     Object.assign(this, { root, model, stops: [], controls: [], redraws: [], keys: new Set(), pending: false });
-    this.live = h("p", { class: "lx-live", "aria-live": "polite" });
+    this.live = h("p", { class: "lx-live", "aria-live": "polite" }); // seen and spoken
+    this.spoken = h("p", { class: "lx-spoken", "aria-live": "polite" }); // spoken only
     this.readTheme();
     const onTheme = () => (this.readTheme(), this.refresh());
     const observer = new MutationObserver(onTheme);
@@ -148,14 +149,15 @@ class Kit {
     });
   }
 
-  /** Speak a sentence to a screen reader and show it; spoken only when the reader has come to rest. */
+  /** Show and speak a sentence; kit.live has to be in the page. */
   say(text) {
-    if (this.live.dataset.text === text) return;
-    this.live.dataset.text = text;
+    if (this.live.textContent !== text) this.live.textContent = text;
+  }
+
+  /** Speak a sentence that stands somewhere else, once the reader has come to rest; kit.spoken has to be in the page. */
+  speak(text) {
     clearTimeout(this.timer);
-    this.live.ariaBusy = "true";
-    this.live.textContent = text;
-    this.timer = setTimeout(() => (this.live.ariaBusy = "false"), 400);
+    this.timer = setTimeout(() => this.spoken.textContent !== text && (this.spoken.textContent = text), 500);
   }
 
   /** Where a control reads and writes: the model, or `source` with get and set. */
@@ -191,8 +193,8 @@ class Kit {
 
   /** A menu; options: [[value, text], …] or a function that returns them. */
   menu(options) {
-    const { label, options: list, key, source = this } = options;
-    const input = h("select", { onchange: () => source.set(key, input.value) });
+    const { label, options: list, key, source = this, parse = (x) => x } = options;
+    const input = h("select", { onchange: () => source.set(key, parse(input.value)) });
     const element = h("label", { class: "lx-menu" }, h("span", { class: "lx-name" }, label), input);
     this.bind(options, (now) => {
       const entries = typeof list === "function" ? list() : list;

@@ -1,0 +1,299 @@
+"""Explorers: the script's matrices equal the library's, the HTML stands alone, the widget says what it is."""
+
+import html
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+
+from longsum_lib import viz
+from longsum_lib.attention import patterns
+from longsum_lib.viz import palette
+from longsum_lib.viz.explorers import assets, matrices
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import notebook_rules  # noqa: E402
+
+NODE = shutil.which("node")
+needs_node = pytest.mark.skipif(NODE is None, reason="needs node; without it only the browser tests run the script")
+
+
+def run_script(function: str, arguments: list) -> list:
+    """Call one function of the explorers' script for each list of arguments."""
+    program = (
+        f"{assets.source(assets.SCRIPTS)}\n"
+        'const calls = JSON.parse(require("fs").readFileSync(0, "utf8"));\n'
+        f"console.log(JSON.stringify(calls.map((call) => ({function})(...call))));"
+    )
+    run = subprocess.run([NODE, "-e", program], input=json.dumps(arguments), capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def grid(mechanism: str, **sizes: list) -> list[dict]:
+    rows = itertools.product(*sizes.values())
+    return [{"mechanism": mechanism, **dict(zip(sizes, row, strict=True))} for row in rows]
+
+
+def is_valid(config: dict) -> bool:
+    """Whether LSG's sizes fit together, as the library checks them."""
+    factor, width = config["sparsity_factor"], config["sparse_block_size"]
+    if config["block_size"] % factor:
+        return False
+    chunk = min(config["block_size"], width)
+    return config["sparsity_type"] not in ("norm", "lsh") or chunk % factor == 0
+
+
+LENGTHS = [1, 2, 7, 24, 41, 48]
+CONFIGS = [
+    *grid("full", length=LENGTHS),
+    *grid("sliding_window", length=LENGTHS, window=[0, 1, 4, 60], num_globals=[0, 1, 3]),
+    *grid("local", length=LENGTHS, window=[0, 3, 60]),
+    *grid("block_local", length=LENGTHS, block_size=[2, 5, 8, 60], num_globals=[0, 3], layer=[0, 1]),
+    *grid("transient_global", length=LENGTHS, window=[0, 3], block_size=[2, 5, 8]),
+    *filter(
+        is_valid,
+        grid(
+            "lsg",
+            length=[1, 8, 24, 37],
+            block_size=[2, 4, 8],
+            sparse_block_size=[0, 2, 4, 6],
+            sparsity_factor=[1, 2, 4],
+            sparsity_type=["stride", "block_stride", "pooling", "bos_pooling", "norm", "lsh", "none"],
+            head=[0, 3],
+            num_globals=[0, 2],
+        ),
+    ),
+    *grid(
+        "big_bird",
+        length=[5, 36, 41, 64],
+        block_size=[1, 4],
+        num_random_blocks=[0, 1, 3],
+        random_blocks=["seeded", "reference"],
+        seed=[0, 7, 2023],
+        head=[0, 2],
+    ),
+]
+
+
+def names(config: dict) -> str:
+    return ", ".join(f"{k}={v}" for k, v in config.items())
+
+
+@needs_node
+def test_matrices_of_the_script_are_those_of_the_library():
+    got = run_script(
+        "(c) => { const p = pattern(c); return [p.rows, p.columns, [...p.kinds]]; }", [[c] for c in CONFIGS]
+    )
+    wrong = []
+    for config, (rows, columns, kinds) in zip(CONFIGS, got, strict=True):
+        expected = matrices.kinds(config)
+        if (rows, columns) != expected.shape or kinds != expected.ravel().tolist():
+            wrong.append(names(config))
+    assert wrong == []
+
+
+def test_kinds_are_those_of_the_pictures():
+    def same(picture, **config):
+        assert np.array_equal(picture, matrices.kinds(config))
+
+    same(viz.sliding_window_kinds(24, 3, [0, 1]), mechanism="sliding_window", length=24, window=3, num_globals=2)
+    same(
+        viz.block_local_kinds(21, 8, shifted=True, num_globals=2),
+        mechanism="block_local", length=21, block_size=8, num_globals=2, layer=1,
+    )  # fmt: skip
+    same(viz.transient_global_kinds(21, 3, 4), mechanism="transient_global", length=21, window=3, block_size=4)
+    sizes = {"sparse_block_size": 4, "sparsity_factor": 2, "head": 1}
+    same(
+        viz.lsg_kinds(40, 8, num_globals=1, **sizes),
+        mechanism="lsg", length=40, block_size=8, num_globals=1, sparsity_type="stride", **sizes,
+    )  # fmt: skip
+    same(viz.full_kinds(5), mechanism="full", length=5)
+
+
+def test_kinds_of_big_bird_say_why():
+    config = {"mechanism": "big_bird", "length": 48, "block_size": 4, "random_blocks": "seeded", "seed": 1, "head": 0}
+    kinds = matrices.kinds({**config, "num_random_blocks": 2})
+    plain = patterns.big_bird(48, 4, num_random_blocks=0).numpy()
+    assert np.array_equal(np.isin(kinds, (palette.LOCAL, palette.GLOBAL)), plain)
+    assert ((kinds == palette.RANDOM).sum(1)[4:-4] == 8).all()  # two blocks of four
+
+
+REACHES = [
+    {"mechanism": "sliding_window", "length": 30, "window": 2, "num_globals": 0},
+    {"mechanism": "sliding_window", "length": 30, "window": 2, "num_globals": 1},
+    {"mechanism": "local", "length": 30, "window": 4},
+    {"mechanism": "block_local", "length": 30, "block_size": 6, "num_globals": 0},
+    {"mechanism": "block_local", "length": 30, "block_size": 6, "num_globals": 2},
+    {"mechanism": "transient_global", "length": 30, "window": 2, "block_size": 8},
+    {"mechanism": "transient_global", "length": 5, "window": 1, "block_size": 8},
+    *grid(
+        "lsg", length=[40], block_size=[4], sparse_block_size=[4], sparsity_factor=[2], num_globals=[0, 1],
+        sparsity_type=["stride", "block_stride", "pooling", "norm"], heads=[1, 3],
+    ),
+    *grid(
+        "big_bird", length=[48], block_size=[4], num_random_blocks=[0, 2], seed=[0, 3],
+        random_blocks=["seeded", "reference"], heads=[1, 2],
+    ),
+]  # fmt: skip
+
+
+@needs_node
+@pytest.mark.parametrize("layers", [1, 2, 3, 5])
+def test_reach_of_the_script_is_that_of_the_library(layers):
+    function = "(c, n) => { const s = layerPatterns(c, n); return s[0].kinds && Array.from({ length: s[0].rows }, (_, i) => [...receptiveField(s, i).since]); }"  # noqa: E501
+    got = run_script(function, [[config, layers] for config in REACHES])
+    for config, since in zip(REACHES, got, strict=True):
+        assert np.array_equal(np.array(since) >= 0, matrices.reach(config, layers)), names(config)
+
+
+@needs_node
+def test_layers_to_reach_all_is_the_first_stack_that_reaches_all():
+    got = run_script("(c) => layersToReachAll(c)", [[config] for config in REACHES])
+    for config, layers in zip(REACHES, got, strict=True):
+        extra = config.get("num_globals", 0) if config["mechanism"] in ("block_local", "lsg") else 0
+
+        def reaches_all(count, config=config, extra=extra):
+            return matrices.reach(config, count)[extra:, extra:].all()
+
+        if layers is None:
+            assert not reaches_all(12), names(config)
+        else:
+            assert reaches_all(layers), names(config)
+            assert layers == 1 or not reaches_all(layers - 1), names(config)
+
+
+@needs_node
+def test_keys_that_are_computed():
+    def keys(**config):
+        return run_script("(c) => [...pattern(c).keys]", [[config]])[0]
+
+    assert keys(mechanism="sliding_window", length=10, window=2, num_globals=1) == [10, 4, 5, *[6] * 5, 5, 4]
+    lsg = {
+        "mechanism": "lsg",
+        "length": 40,
+        "block_size": 4,
+        "sparse_block_size": 4,
+        "sparsity_factor": 2,
+        "head": 0,
+        "num_globals": 1,
+    }
+    # The global token, three blocks, four keys on each side; pooled keys count once, whatever they stand for.
+    assert keys(**lsg, sparsity_type="stride")[21] == 1 + 12 + 8
+    assert keys(**lsg, sparsity_type="pooling")[21] == 1 + 12 + 8
+    assert keys(**lsg, sparsity_type="none")[21] == 1 + 12
+    bird = {"mechanism": "big_bird", "length": 48, "block_size": 4, "num_random_blocks": 2, "seed": 0, "head": 0}
+    # Block 0 is counted again for each random block, as `big_bird_counts` has it.
+    table = patterns.random_block_table("reference", 12, 1, 2)
+    assert keys(**bird, random_blocks="reference") == patterns.big_bird_counts(48, 4, table)[0].sum(1).tolist()
+    table = patterns.random_block_table("seeded", 12, 1, 2, seed=0)
+    assert keys(**bird, random_blocks="seeded") == patterns.big_bird_counts(48, 4, table)[0].sum(1).tolist()
+
+
+# --- the widgets ----------------------------------------------------------------------------------
+
+
+def test_mask_explorer_starts_with_the_sizes_of_its_mechanism():
+    explorer = viz.MaskExplorer("block_local", block_size=6)
+    assert (explorer.block_size, explorer.num_globals, explorer.layer) == (6, 3, 0)
+    assert repr(explorer) == "MaskExplorer('block_local', block_size=6)"
+    assert np.array_equal(explorer.kinds(), viz.block_local_kinds(48, 6, num_globals=3))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"mechanism": "sliding_windw"}, "did you mean sliding_window"),
+        ({"mechanism": "local", "block_size": 4}, "'local' has no size 'block_size'; it has: window"),
+        ({"mechanism": "lsg", "sparsity_factor": 3}, "multiple of sparsity_factor"),
+        ({"mechanism": "full", "compare": {"window": 3}}, "needs a 'mechanism'"),
+        ({"mechanism": "full", "compare": {"mechanism": "local", "windw": 3}}, "did you mean window"),
+    ],
+)
+def test_mask_explorer_says_what_it_does_not_know(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        viz.MaskExplorer(**arguments)
+
+
+def test_comparison_has_all_sizes_of_the_second_mechanism():
+    explorer = viz.MaskExplorer("local", compare={"mechanism": "lsg", "head": 1})
+    assert explorer.compare["head"] == 1
+    assert explorer.compare["sparse_block_size"] == 4
+    assert viz.MaskExplorer("local", compare="lsg").compare["mechanism"] == "lsg"
+
+
+def all_explorers():
+    yield viz.MaskExplorer("lsg", compare="sliding_window")
+
+
+@pytest.mark.parametrize("make", [0])
+def test_html_stands_alone_and_is_the_same_each_time(make):
+    first, second = (list(all_explorers())[make].static_html() for _ in range(2))
+    assert first == second
+    assert first.count("<script") == first.count("</script>") == 1
+    assert "http" not in re.sub(r"data-state=\'[^\']*\'", "", first)
+    assert not re.search(r"^\s*(import|export)\b", first, re.M)
+    assert re.search(r"<p>[A-Z][^<]{60,}</p>", first)  # words for readers without scripts
+    state = html.unescape(re.search(r"data-state='([^']*)'", first)[1])
+    assert json.loads(state) == list(all_explorers())[make].state()
+
+
+def test_output_has_words_html_and_a_widget():
+    data, _ = viz.MaskExplorer("local")._repr_mimebundle_()
+    assert data["text/plain"] == "MaskExplorer('local')"
+    assert data["text/html"].startswith('<div class="longsum-explorer" data-explorer="mask"')
+    assert "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_on_colab_the_output_is_the_widget_alone(monkeypatch):
+    explorer = viz.MaskExplorer("local")
+    colab = types.ModuleType("google.colab.output")
+    colab.enable_custom_widget_manager = lambda: None
+    colab._installed_url = "https://example.org"
+    monkeypatch.setitem(sys.modules, "google.colab.output", colab)
+    assert "text/html" not in explorer._repr_mimebundle_()[0]
+
+
+def test_state_cannot_end_its_attribute():
+    markup = assets.frame("mask", {"text": 'it\'s </div><b> & \n"x"'}, "a <b>")
+    attribute = re.fullmatch(r"<div [^>]*data-state='([^']*)'><p>a &lt;b&gt;</p></div>", markup)[1]
+    assert "<" not in attribute
+    assert json.loads(html.unescape(attribute)) == {"text": 'it\'s </div><b> & \n"x"'}
+
+
+def test_stored_notebooks_keep_the_state_alone():
+    output = nbformat.v4.new_output("display_data", data=dict(viz.MaskExplorer("local")._repr_mimebundle_()[0]))
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x", outputs=[output])])
+    notebook_rules.normalise(notebook)
+    explorer = viz.MaskExplorer("local")
+    stored = notebook.cells[0].outputs[0].data
+    assert stored == {
+        "text/plain": repr(explorer),
+        "text/html": assets.frame("mask", explorer.state(), explorer.describe()),
+    }
+    # nbval compares a new run's output with the stored one after the same rules.
+    rules = re.findall(r"^regex: (.*)$\n^replace: (.*)$", (ROOT / "tests/nbval_sanitize.cfg").read_text(), re.M)
+    new = output.data["text/html"]
+    for regex, replacement in rules:
+        new = re.sub(regex, replacement, new)
+    assert new == stored["text/html"]
+
+
+def test_explorers_need_anywidget_and_say_so():
+    source = (
+        "import sys; sys.modules['anywidget'] = None\nfrom longsum_lib import viz\n"
+        "try:\n    viz.MaskExplorer\nexcept ImportError as error:\n    print(type(error).__name__, error)"
+    )
+    run = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout.startswith("MissingExtra an explorer needs anywidget"), run.stderr
+    assert 'pip install "longsum-lib[viz]"' in run.stdout
