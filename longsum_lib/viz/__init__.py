@@ -16,6 +16,8 @@ _EXPORTS = {
     "KINDS": "longsum_lib.viz.palette",
     "Kind": "longsum_lib.viz.palette",
     "MaskExplorer": "longsum_lib.viz.explorers.mask",
+    "ReachExplorer": "longsum_lib.viz.explorers.reach",
+    "SummarySourceExplorer": "longsum_lib.viz.explorers.summary_source",
     "big_bird_kinds": "longsum_lib.viz.kinds",
     "block_local_kinds": "longsum_lib.viz.kinds",
     "draw_cost": "longsum_lib.viz.curves",
@@ -32,4 +34,6 @@ _EXPORTS = {
     "transient_global_kinds": "longsum_lib.viz.kinds",
 }
 
-__all__ = attach(__name__, _EXPORTS, ("curves", "figures", "kinds", "masks", "palette", "reach", "results"))
+__all__ = attach(
+    __name__, _EXPORTS, ("cross_attention", "curves", "figures", "kinds", "masks", "palette", "reach", "results")
+)

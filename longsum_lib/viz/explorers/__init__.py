@@ -14,6 +14,8 @@ from longsum_lib._lazy import attach
 _EXPORTS = {
     "Explorer": "longsum_lib.viz.explorers.base",
     "MaskExplorer": "longsum_lib.viz.explorers.mask",
+    "ReachExplorer": "longsum_lib.viz.explorers.reach",
+    "SummarySourceExplorer": "longsum_lib.viz.explorers.summary_source",
 }
 
 __all__ = attach(__name__, _EXPORTS, ("assets", "base"))
