@@ -18,6 +18,7 @@ from longsum_lib import viz
 from longsum_lib.attention import patterns
 from longsum_lib.viz import palette
 from longsum_lib.viz.explorers import assets, matrices
+from longsum_lib.viz.explorers.mechanisms import MECHANISMS, check_sizes
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -174,6 +175,15 @@ def test_layers_to_reach_all_is_the_first_stack_that_reaches_all():
 
 
 @needs_node
+def test_layers_for_a_token_is_the_first_stack_through_which_it_sees_all():
+    got = run_script("(c, t) => layersForToken(c, t)", [[config, 9] for config in REACHES if config["length"] > 9])
+    for config, layers in zip((c for c in REACHES if c["length"] > 9), got, strict=True):
+        extra = config.get("num_globals", 0) if config["mechanism"] in ("block_local", "lsg") else 0
+        sees_all = [matrices.reach(config, count)[extra + 9, extra:].all() for count in range(1, 13)]
+        assert layers == (sees_all.index(True) + 1 if any(sees_all) else None), names(config)
+
+
+@needs_node
 def test_keys_that_are_computed():
     def keys(**config):
         return run_script("(c) => [...pattern(c).keys]", [[config]])[0]
@@ -232,11 +242,31 @@ def test_comparison_has_all_sizes_of_the_second_mechanism():
     assert viz.MaskExplorer("local", compare="lsg").compare["mechanism"] == "lsg"
 
 
+def test_reach_explorer_reaches_what_the_library_says():
+    explorer = viz.ReachExplorer("sliding_window", window=2, num_globals=0, layers=4, token=20)
+    assert explorer.reached().nonzero()[0].tolist() == list(range(12, 29))
+    assert repr(explorer) == "ReachExplorer('sliding_window', window=2, num_globals=0, layers=4, token=20)"
+    explorer = viz.ReachExplorer("block_local", block_size=4, num_globals=1, layers=2, token=3)
+    assert explorer.reached().all()
+    with pytest.raises(ValueError, match="has no size 'layer'"):
+        viz.ReachExplorer("block_local", layer=1)
+
+
+@pytest.mark.parametrize("which", ["try", "reach"])
+def test_sizes_worth_a_try_are_sizes_of_the_mechanism(which):
+    for name, mechanism in MECHANISMS.items():
+        for entry in mechanism.get(which, []):
+            sizes = {k: v for k, v in entry["set"].items() if k != "layers"}
+            assert check_sizes(name, sizes) == sizes
+            assert entry["note"].endswith(".")
+
+
 def all_explorers():
     yield viz.MaskExplorer("lsg", compare="sliding_window")
+    yield viz.ReachExplorer("big_bird", layers=2)
 
 
-@pytest.mark.parametrize("make", [0])
+@pytest.mark.parametrize("make", [0, 1])
 def test_html_stands_alone_and_is_the_same_each_time(make):
     first, second = (list(all_explorers())[make].static_html() for _ in range(2))
     assert first == second
@@ -259,7 +289,7 @@ def test_on_colab_the_output_is_the_widget_alone(monkeypatch):
     explorer = viz.MaskExplorer("local")
     colab = types.ModuleType("google.colab.output")
     colab.enable_custom_widget_manager = lambda: None
-    colab._installed_url = "https://example.org"
+    colab._widgets = types.SimpleNamespace(_installed_url=None)
     monkeypatch.setitem(sys.modules, "google.colab.output", colab)
     assert "text/html" not in explorer._repr_mimebundle_()[0]
 

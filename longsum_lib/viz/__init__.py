@@ -13,6 +13,7 @@ Example:
 from longsum_lib._lazy import attach
 
 _EXPORTS = {
+    "CostCalculator": "longsum_lib.viz.explorers.cost",
     "KINDS": "longsum_lib.viz.palette",
     "Kind": "longsum_lib.viz.palette",
     "MaskExplorer": "longsum_lib.viz.explorers.mask",

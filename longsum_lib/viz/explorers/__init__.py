@@ -12,6 +12,7 @@ state alone.
 from longsum_lib._lazy import attach
 
 _EXPORTS = {
+    "CostCalculator": "longsum_lib.viz.explorers.cost",
     "Explorer": "longsum_lib.viz.explorers.base",
     "MaskExplorer": "longsum_lib.viz.explorers.mask",
     "ReachExplorer": "longsum_lib.viz.explorers.reach",

@@ -17,7 +17,9 @@ FOLDER = Path(__file__).resolve().parent / "assets"
 #: Name of each explorer -> its scripts in ``assets/``, in order. ``common.js`` comes before all of them.
 SCRIPTS: dict[str, tuple[str, ...]] = {
     "mask": ("patterns", "controls", "mask"),
+    "reach": ("patterns", "controls", "reach"),
     "source": ("source",),
+    "cost": ("cost_formulas", "cost"),
 }
 
 

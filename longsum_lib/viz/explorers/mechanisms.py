@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from longsum_lib.attention.lsg_sparse import check_geometry
@@ -11,6 +11,9 @@ from longsum_lib.viz.explorers import assets
 
 #: Name -> label, models that use it, sizes (default, smallest and largest of their sliders) and sizes worth a try.
 MECHANISMS: dict[str, dict[str, Any]] = assets.load("mechanisms")
+
+#: Names of all sizes of all mechanisms.
+ALL_SIZES = frozenset().union(*(mechanism["sizes"] for mechanism in MECHANISMS.values()))
 
 
 def default_sizes(mechanism: str) -> dict[str, Any]:
@@ -23,13 +26,18 @@ def default_sizes(mechanism: str) -> dict[str, Any]:
     return {name: values[0] for name, values in _known(mechanism)["sizes"].items()}
 
 
-def check_sizes(mechanism: str, sizes: Mapping[str, Any]) -> dict[str, Any]:
+def check_sizes(mechanism: str, sizes: Mapping[str, Any], *, without: Iterable[str] = ()) -> dict[str, Any]:
     """Return the sizes if the mechanism has them all.
+
+    Args:
+        mechanism: name of the mechanism.
+        sizes: the sizes that were given.
+        without: sizes that this explorer does not take.
 
     Raises:
         OptionError: if it does not, or if LSG's sizes do not fit together.
     """
-    has = _known(mechanism)["sizes"]
+    has = [name for name in _known(mechanism)["sizes"] if name not in without]
     for name in sizes:
         if name not in has:
             listed = ", ".join(has) or "none"

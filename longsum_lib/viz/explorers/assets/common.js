@@ -94,7 +94,6 @@ function isDark(element) {
 
 const LIGHT = { paper: "#ffffff", cell: "#f1f3f5", ink: "#1b1f24", soft: "#57606a", line: "#d8dee4", accent: "#0b5f9e" };
 const DARK = { paper: "#1a1e22", cell: "#2a3037", ink: "#dde3e9", soft: "#a9b3bd", line: "#3d454e", accent: "#79bdf2" };
-let groups = 0; // radio buttons of one group share a name
 
 /** Everything an explorer gets: root, model, theme, controls, canvas, status. */
 class Kit {
@@ -211,7 +210,7 @@ class Kit {
   /** A row of buttons of which one is chosen (radio buttons: arrow keys move between them). */
   chips(options) {
     const { label, options: list, key, source = this, parse = (x) => x } = options;
-    const name = `lx-${++groups}`;
+    const name = `lx-${Math.random()}`; // of this group alone, whatever other scripts are on the page
     const inputs = list.map(([value]) =>
       h("input", { type: "radio", name, value, onchange: () => source.set(key, parse(value)) }),
     );

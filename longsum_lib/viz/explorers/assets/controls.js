@@ -58,18 +58,18 @@ function sizeControls(kit, source, length, without = []) {
 }
 
 /** Buttons that set instructive sizes, and the sentence that says what to see. */
-function tries(kit, source, length, apply) {
+function tries(kit, source, length, apply, which = "try") {
   const row = h("div", { class: "lx-tries" }), note = h("p", { class: "lx-note" });
   let shown = null;
   kit.watch([], () => {
-    const mechanism = source.get("mechanism"), list = MECHANISMS[mechanism].try ?? [];
+    const mechanism = source.get("mechanism"), list = MECHANISMS[mechanism][which] ?? [];
     if (shown !== mechanism) {
       shown = mechanism;
       row.replaceChildren(...(list.length ? [h("span", { class: "lx-name" }, "Try")] : []),
         ...list.map((entry) => kit.button(entry.label, () => apply(entry.set))));
     }
     const now = configOf(source, length());
-    const chosen = list.findIndex(({ set }) => Object.entries(set).every(([name, value]) => now[name] === value));
+    const chosen = list.findIndex(({ set }) => Object.entries(set).every(([name, value]) => (now[name] ?? source.get(name)) === value));
     row.querySelectorAll("button").forEach((button, i) => button.setAttribute("aria-pressed", i === chosen));
     note.textContent = chosen < 0 ? "" : list[chosen].note;
     note.hidden = chosen < 0;

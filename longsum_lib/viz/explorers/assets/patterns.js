@@ -214,3 +214,17 @@ function layersToReachAll(config, limit = 100) {
   }
   return null;
 }
+
+/** Layers until one output token depends on every input token; null if it stops growing or does not within `limit`. */
+function layersForToken(config, token, limit = 100) {
+  let before = 0, still = 0;
+  for (let layers = 1; layers <= (config.mechanism === "big_bird" ? 12 : limit); layers++) {
+    const stack = layerPatterns(config, layers), { extraRows } = stack[0];
+    const reached = receptiveField(stack, extraRows + token).since.subarray(extraRows).filter((since) => since >= 0).length;
+    if (reached === config.length) return layers;
+    still = reached > before ? 0 : still + 1;
+    before = Math.max(before, reached);
+    if (still > 2) return null;
+  }
+  return null;
+}
