@@ -161,6 +161,9 @@ def _learned(model: Any) -> dict[str, Any]:
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``longsum train``."""
+    from longsum_lib.finetuning_command import add_finetune_arguments
+
+    add_finetune_arguments(parser)
     parser.add_argument(
         "--model", default="led", choices=list(TINY_MODELS), help="mechanism of the tiny model to train (default: led)"
     )
@@ -187,7 +190,11 @@ def _chosen_recipe(args: argparse.Namespace) -> Recipe:
 
 
 def run_train(args: argparse.Namespace) -> int:
-    """Run ``longsum train``."""
+    """Run ``longsum train``: a tiny model from nothing, or with a data set the fine-tuning of a trained one."""
+    if args.base is not None or args.dataset is not None:
+        from longsum_lib.finetuning_command import run_finetune
+
+        return run_finetune(args)
     recipe = _chosen_recipe(args)
     try:
         train(args.output, recipe, mechanism=args.model, resume=args.resume, save_steps=args.save_steps)

@@ -16,7 +16,7 @@ from longsum_lib.evaluation.running import FIRST_SEED, evaluate
 from longsum_lib.evaluation.store import SummaryStore
 
 
-def _at_least(least: int):
+def at_least(least: int):
     def parse(text: str) -> int:
         value = int(text) if text.lstrip("-").isdecimal() else None
         if value is None or value < least:
@@ -46,30 +46,30 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument(
         "--length",
-        type=_at_least(1),
+        type=at_least(1),
         nargs="+",
         default=None,
         metavar="N",
         help="corpus: tokens of the documents, one or more lengths (default: 4096)",
     )
-    data.add_argument("--limit", type=_at_least(0), default=50, metavar="N", help="documents; 0 is all (default: 50)")
+    data.add_argument("--limit", type=at_least(0), default=50, metavar="N", help="documents; 0 is all (default: 50)")
     data.add_argument("--split", default="test", metavar="NAME", help="of the corpus or hub data set (default: test)")
     data.add_argument(
         "--first-seed",
-        type=_at_least(0),
+        type=at_least(0),
         default=FIRST_SEED,
         metavar="N",
         help=f"corpus: seed of the first document (default: {FIRST_SEED})",
     )
-    data.add_argument("--max-input-tokens", type=_at_least(1), metavar="N", help="read no more of a document than this")
+    data.add_argument("--max-input-tokens", type=at_least(1), metavar="N", help="read no more of a document than this")
     add_data_arguments(data)
     write = parser.add_argument_group("the summaries (default: what the checkpoint says)")
-    write.add_argument("--num-beams", type=_at_least(1), metavar="N", help="beams; 1 is greedy")
-    write.add_argument("--max-new-tokens", type=_at_least(1), metavar="N", help="the longest summary")
-    write.add_argument("--no-repeat-ngram-size", type=_at_least(0), metavar="N", help="no N tokens twice; 0 allows it")
+    write.add_argument("--num-beams", type=at_least(1), metavar="N", help="beams; 1 is greedy")
+    write.add_argument("--max-new-tokens", type=at_least(1), metavar="N", help="the longest summary")
+    write.add_argument("--no-repeat-ngram-size", type=at_least(0), metavar="N", help="no N tokens twice; 0 allows it")
     write.add_argument(
         "--batch-size",
-        type=_at_least(1),
+        type=at_least(1),
         default=1,
         metavar="N",
         help="documents at a time: faster on a GPU; an interruption loses at most these (default: 1)",
@@ -80,7 +80,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     report = parser.add_argument_group("the report")
     report.add_argument(
         "--lead-sentences",
-        type=_at_least(1),
+        type=at_least(1),
         default=LEAD_SENTENCES,
         metavar="N",
         help=f"length of the baseline of first sentences (default: {LEAD_SENTENCES})",

@@ -51,6 +51,10 @@ class SharedCache(EncoderDecoderCache):
 class SharedGenerationMixin(GenerationMixin):
     """transformers' ``generate``, with one copy of the document for all beams and returned sequences."""
 
+    # The loss is the mean over a batch, whatever ``num_items_in_batch`` says. Without this, Trainer takes the
+    # ``**kwargs`` of ``forward`` for a promise and does not divide by the number of accumulated batches.
+    accepts_loss_kwargs = False
+
     def _expand_inputs_for_generation(
         self,
         expand_size: int = 1,
