@@ -1,0 +1,186 @@
+// longsum_lib/memory_formulas.py once more, formula by formula; tests/test_cost_calculator.py holds both equal.
+
+const COST = (() => {
+  const MEBIBYTE = 2 ** 20;
+  const ROWS_PER_CALL = 4096;
+  const ROWS_PER_CHUNK = 512;
+  const ROWS_PER_STEP = { cpu: 2048, gpu: 16384 };
+  const SCORES_PER_CALL = 2 ** 26;
+  const WORKSPACE = { cpu: 32 * MEBIBYTE, gpu: 512 * MEBIBYTE };
+  const BITS = { none: 0, int8: 8, nf4: 4.127, fp4: 4.127, "nf4-plain": 4.5, "fp4-plain": 4.5 };
+  const LONGEST = 2 ** 20;
+  const DEFAULTS = {
+    family: "full", gated: 0, untied_head: 0, window: 0, block_size: 0, globals: 0, random_blocks: 0, sparse_block_size: 0,
+    sparsity_factor: 0, sinusoids: 0, buckets: 0, positions: 0, decoder_positions: 0, limit: 0, length: 16384, batch: 1, beams: 1,
+    new_tokens: 256, bytes_per_number: 4, fp16: 0, quantization: "none", device: "cpu",
+  };
+
+  function plan(numbers) {
+    const m = { ...DEFAULTS, ...numbers };
+    const weights = weightNumbers(m);
+    const encoder = encoderBytes(m);
+    const decoder = decoderBytes(m);
+    const workspace = WORKSPACE[m.device];
+    const total = weights.weights + Math.max(encoder, decoder.decoder) + workspace;
+    return { ...weights, encoder, ...decoder, workspace, total, pairs: attentionPairs(m), ...workNumbers(m) };
+  }
+
+  // --- weights
+
+  const isT5 = (m) => m.family === "longt5_local" || m.family === "longt5_tglobal";
+  const productsOfFfn = (m) => (m.gated ? 3 : 2);
+
+  function weightNumbers(m) {
+    const { d_model: d, inner, ffn: f, encoder_layers: enc, decoder_layers: dec, bytes_per_number: size } = m;
+    const perAttention = m.family === "led" ? 7 : 4;
+    const matrices = (perAttention * enc + 8 * dec) * d * inner;
+    const wo = (enc + dec) * d * f;
+    const feedForward = productsOfFfn(m) * wo;
+    const quantizable = matrices + feedForward - (isT5(m) ? wo : 0);
+    const embeddings = m.vocabulary * d * (m.untied_head ? 2 : 1);
+    const parameters = matrices + feedForward + embeddings + tables(m) + biasesAndNorms(m);
+    const bits = BITS[m.quantization];
+    const quantized = quantizable * (bits ? bits / 8 : size);
+    const wide = isT5(m) && size === 2 && m.fp16 ? wo * Math.max(0, 4 - size) : 0;
+    return { parameters, quantizable, weights: quantized + (parameters - quantizable) * size + wide };
+  }
+
+  function tables(m) {
+    const positions = (m.positions + m.decoder_positions) * m.d_model;
+    const logitsBias = isT5(m) || m.family === "pegasus_x" ? 0 : m.vocabulary;
+    const globalRows = ({ pegasus_x: m.globals, lsg: 512 }[m.family] ?? 0) * m.d_model;
+    const buckets = m.buckets * m.heads * (m.family === "longt5_tglobal" ? 3 : 2);
+    return positions + logitsBias + globalRows + buckets;
+  }
+
+  function biasesAndNorms(m) {
+    const { d_model: d, ffn: f, encoder_layers: enc, decoder_layers: dec, family } = m;
+    if (isT5(m)) return ((family === "longt5_tglobal" ? 3 : 2) * enc + 3 * dec + 2) * d;
+    const norms = 2 * d * ((family === "pegasus_x" ? 3 : 2) * enc + 3 * dec + 2);
+    const withBiases = family === "led" || family === "lsg" || family === "full";
+    const attention = withBiases ? ((family === "led" ? 7 : 4) * enc + 8 * dec) * d : 0;
+    return norms + attention + (enc + dec) * (f + d);
+  }
+
+  // --- peaks
+
+  const copyBytes = (m) => m.batch * m.length * m.d_model * m.bytes_per_number;
+
+  function encoderBytes(m) {
+    const copies = copyBytes(m);
+    const rows = m.batch * m.length;
+    if (m.family === "led" && rows > ROWS_PER_STEP[m.device]) return copies + streamedBytes(m);
+    const projected = (4 * copies * m.inner) / m.d_model;
+    let held = 2 * copies;
+    if (m.family === "pegasus_x") held = 2 * copies + m.length * m.d_model * 4;
+    else if (m.family === "lsg") held = copies + (m.sparsity_factor ? (2 * copies) / m.sparsity_factor : 0);
+    else if (m.family === "longt5_tglobal") held = copies + (2 * copies) / m.block_size;
+    else if (m.family === "longt5_local") held = copies;
+    if (isT5(m) && m.bytes_per_number === 2 && m.fp16) held += copies;
+    return held + projected + callBytes(m, m.length);
+  }
+
+  function callBytes(m, rows) {
+    const call = Math.min(rows, ROWS_PER_CALL);
+    const output = (rows > ROWS_PER_CALL ? 2 : 1) * call * m.inner * m.bytes_per_number;
+    let scores = 0;
+    if (m.family === "longt5_tglobal") {
+      const blocks = m.length / m.block_size;
+      scores = m.heads * Math.min(1024, blocks) * blocks * 4;
+    }
+    if (m.device === "gpu") scores = 12 * Math.min(SCORES_PER_CALL, m.heads * call * keysPerQuery(m));
+    return output + scores + rows * m.heads * 4;
+  }
+
+  function streamedBytes(m) {
+    const step = ROWS_PER_STEP[m.device];
+    const size = m.bytes_per_number;
+    const run = step * m.inner * size;
+    const near = (step + 2 * m.window) * m.inner * size;
+    const innerRows = 2 * ROWS_PER_CHUNK * m.ffn * size;
+    const globalScores = 2 * m.globals * m.heads * m.length * 4;
+    return Math.max(4 * near + 3 * run + callBytes(m, step), 2 * near + 3 * run + innerRows) + globalScores;
+  }
+
+  function decoderBytes(m) {
+    const copies = copyBytes(m);
+    const perCopy = m.inner / m.d_model;
+    const cross = 2 * m.decoder_layers * copies * perCopy;
+    const rows = m.batch * m.beams;
+    const own = 2 * m.decoder_layers * rows * m.new_tokens * m.inner * m.bytes_per_number;
+    const logits = 6 * rows * m.vocabulary * 4;
+    const table = m.family === "pegasus_x" ? m.length * m.d_model * 4 : 0;
+    const decoder = copies + table + cross + 2 * copies * perCopy + own + logits;
+    return { decoder, cross_cache: cross, self_cache: own };
+  }
+
+  // --- work
+
+  function windowPairs(length, window) {
+    const w = Math.min(window, length - 1);
+    return length * (2 * w + 1) - w * (w + 1);
+  }
+
+  function attentionPairs(m) {
+    const { length: n, family, block_size: block } = m;
+    if (family === "led") return windowPairs(n, m.window) + m.globals * n;
+    if (family === "longt5_local") return windowPairs(n, m.window);
+    if (family === "longt5_tglobal") return windowPairs(n, m.window) + n * Math.floor(n / block);
+    if (family === "pegasus_x") return Math.floor(n / block) * block * block + (n % block) ** 2 + n * m.globals;
+    if (family === "bigbird_pegasus" && n > (5 + 2 * m.random_blocks) * block)
+      return (n - 2 * block) * 5 * block - 2 * block * block + 2 * block * n;
+    if (family === "lsg" && n > 2 * block) return lsgPairs(m);
+    return n * n;
+  }
+
+  function lsgPairs(m) {
+    const { length: n, block_size: block, globals: g } = m;
+    const blocks = Math.floor(n / block);
+    let keys = block * (3 * blocks - 2);
+    if (m.sparsity_factor) {
+      const step = block / m.sparsity_factor;
+      const width = m.sparse_block_size;
+      const growing = Math.min(blocks - 2, Math.floor(width / step));
+      keys += 2 * ((step * growing * (growing + 1)) / 2 + width * (blocks - 2 - growing));
+    }
+    return (keys + g * blocks) * block + g * (n + g);
+  }
+
+  const keysPerQuery = (m) => attentionPairs(m) / m.length;
+
+  function workNumbers(m) {
+    const { length: n, d_model: d, inner, batch } = m;
+    const token = 4 * d * inner + productsOfFfn(m) * d * m.ffn;
+    const layer = n * token + 2 * attentionPairs(m) * inner + globalWork(m, token);
+    const seen = 2 * inner * (n + m.new_tokens / 2);
+    const step = m.decoder_layers * (token + 2 * d * inner + seen) + d * m.vocabulary;
+    return {
+      encoder_work: batch * m.encoder_layers * layer,
+      cross_work: batch * m.decoder_layers * 2 * n * d * inner,
+      token_work: batch * m.beams * step,
+    };
+  }
+
+  function globalWork(m, token) {
+    const { length: n, d_model: d, inner, globals: g } = m;
+    if (m.family === "pegasus_x") return g * token + 2 * g * (n + g) * inner;
+    if (m.family === "longt5_tglobal") return 2 * Math.floor(n / m.block_size) * d * inner;
+    if (m.family === "led")
+      return g * m.heads < d ? 2 * g * m.heads * n * d : 2 * n * d * inner + 2 * g * n * inner;
+    return 0;
+  }
+
+  /** The longest input in tokens that fits into so many bytes; 0 if none does. */
+  function largestInput(numbers, memory) {
+    let shortest = 0;
+    let longest = numbers.limit || LONGEST;
+    while (shortest < longest) {
+      const middle = Math.floor((shortest + longest + 1) / 2);
+      if (plan({ ...numbers, length: middle }).total <= memory) shortest = middle;
+      else longest = middle - 1;
+    }
+    return shortest;
+  }
+
+  return { plan, largestInput };
+})();
