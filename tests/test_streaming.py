@@ -2,28 +2,46 @@
 
 import pytest
 import torch
-from transformers import LEDConfig
+from transformers import LEDConfig, LongT5Config, PegasusXConfig
 
 from longsum_lib.models import streaming
+from longsum_lib.models.bigbird_pegasus import BigBirdPegasusConfig, BigBirdPegasusEncoder
 from longsum_lib.models.led_model import LEDEncoder
+from longsum_lib.models.longt5 import LongT5Encoder
+from longsum_lib.models.pegasus_x import PegasusXEncoder
+
+BART = {
+    "vocab_size": 60,
+    "d_model": 32,
+    "encoder_layers": 3,
+    "encoder_attention_heads": 4,
+    "encoder_ffn_dim": 48,
+}
+T5 = {"vocab_size": 60, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 3, "num_heads": 4, "local_radius": 9}
+BIG_BIRD = {**BART, "block_size": 4, "num_random_blocks": 2, "max_position_embeddings": 200, "use_bias": True}
+OTHERS = {
+    "PEGASUS-X": lambda: PegasusXEncoder(PegasusXConfig(**BART, block_size=16, num_global_tokens=5)),
+    "LongT5 local": lambda: LongT5Encoder(LongT5Config(**T5)),
+    "LongT5 transient-global": lambda: LongT5Encoder(
+        LongT5Config(
+            **T5, encoder_attention_type="transient-global", global_block_size=4, feed_forward_proj="gated-gelu"
+        )
+    ),
+    "BigBird-Pegasus": lambda: BigBirdPegasusEncoder(BigBirdPegasusConfig(**BIG_BIRD)),
+}
 
 
 @pytest.fixture
 def encoder() -> LEDEncoder:
-    config = LEDConfig(
-        vocab_size=60,
-        d_model=32,
-        encoder_layers=3,
-        encoder_attention_heads=4,
-        encoder_ffn_dim=48,
-        attention_window=[8, 20, 4],
-        max_encoder_position_embeddings=1024,
-    )
-    encoder = LEDEncoder(config).eval()
+    return spread(LEDEncoder(LEDConfig(**BART, attention_window=[8, 20, 4], max_encoder_position_embeddings=1024)))
+
+
+def spread(encoder: torch.nn.Module) -> torch.nn.Module:
+    """Fresh biases are zeros and fresh norms ones: make all weights count."""
     with torch.no_grad():
         for weight in encoder.parameters():
             weight.add_(torch.randn_like(weight) * 0.2)
-    return encoder
+    return encoder.eval()
 
 
 def inputs(batch: int, length: int, kind: str) -> dict[str, torch.Tensor]:
@@ -112,3 +130,59 @@ def test_near_keys_project_every_row_once():
         assert torch.equal(value[0, :, 0], -expected)
         assert (near.first, near.end) == (int(expected[0]), int(expected[-1]) + 1)
     assert seen == list(range(50))
+
+
+@pytest.mark.parametrize("step", [1, 7, 32, 100])
+@pytest.mark.parametrize("kind", ["none", "right", "left", "scattered"])
+@pytest.mark.parametrize(("batch", "length"), [(1, 101), (2, 64)])
+@pytest.mark.parametrize("model", OTHERS)
+@torch.no_grad()
+def test_other_models_stream_what_they_compute_at_once(monkeypatch, model, batch, length, kind, step):
+    encoder, document = spread(OTHERS[model]()), inputs(batch, length, kind)
+    del document["global_attention_mask"]
+    whole = encoder(**document, output_hidden_states=True)
+    monkeypatch.setattr(streaming, "ROWS_PER_STEP", step)
+    calls = count_chunks(monkeypatch)
+    streamed = encoder(**document).last_hidden_state
+    assert len(calls) >= 3 * batch * (length // max(step, 16))
+    real, wanted = document["attention_mask"].bool(), whole.last_hidden_state
+    torch.testing.assert_close(streamed[real], wanted[real], rtol=0, atol=2e-5 * float(wanted.abs().max()))
+    kept = encoder(**document, output_hidden_states=True)
+    for got, old in zip(kept.hidden_states[1:3], whole.hidden_states[1:3], strict=True):  # written to new memory
+        torch.testing.assert_close(got[real], old[real], rtol=0, atol=2e-5 * float(old.abs().max()))
+
+
+def count_chunks(monkeypatch) -> list[int]:
+    calls, by_chunks = [], streaming.by_chunks
+    monkeypatch.setattr(streaming, "by_chunks", lambda *a, **k: calls.append(1) or by_chunks(*a, **k))
+    return calls
+
+
+@torch.no_grad()
+def test_big_bird_with_random_blocks_or_ends_of_documents_is_not_streamed(monkeypatch):
+    monkeypatch.setattr(streaming, "ROWS_PER_STEP", 16)
+    document = inputs(2, 101, "right")
+    del document["global_attention_mask"]
+    for options, masked, streams in (
+        ({"random_blocks": "seeded"}, False, False),
+        ({"last_block": "document"}, True, False),
+        ({"last_block": "document"}, False, True),
+        ({}, True, True),
+    ):
+        calls = count_chunks(monkeypatch)
+        given = document if masked else {"input_ids": document["input_ids"]}
+        spread(BigBirdPegasusEncoder(BigBirdPegasusConfig(**BIG_BIRD, **options)))(**given)
+        assert bool(calls) == streams, options
+
+
+@pytest.mark.parametrize("model", OTHERS)
+def test_gradients_do_not_depend_on_the_chunks(monkeypatch, model):
+    encoder, document = spread(OTHERS[model]()), inputs(1, 60, "none")["input_ids"]
+    grads = []
+    for step in (2048, 16):
+        monkeypatch.setattr(streaming, "ROWS_PER_STEP", step)
+        encoder.zero_grad()
+        encoder(input_ids=document).last_hidden_state.square().mean().backward()
+        grads.append([p.grad.clone() for p in encoder.parameters() if p.grad is not None])
+    for one, other in zip(*grads, strict=True):
+        assert torch.equal(one, other)

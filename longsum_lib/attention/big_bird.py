@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -128,6 +128,15 @@ class BigBird:
         """Whether an input of this many tokens is attended to in full."""
         return length <= (5 + 2 * self.num_random_blocks) * self.block_size
 
+    def last_block_start(self, length: int) -> int:
+        """First token of the last block, which the length may cut."""
+        return (length - 1) // self.block_size * self.block_size
+
+    def is_near(self, length: int, padding: Tensor | None) -> bool:
+        """Whether a long input's tokens see nothing far away but its two ends, the same for a whole batch."""
+        random = self.num_random_blocks > 0 and self.random_blocks != "reference"
+        return not (self.is_short(length) or random or (padding is not None and self.last_block == "document"))
+
     def table(self, length: int, heads: int, device: torch.device) -> Tensor:
         """Random blocks ``(heads, blocks, r)`` of a long input."""
         return random_block_table(
@@ -184,34 +193,49 @@ def _long_sets(query: Tensor, key: Tensor, value: Tensor, padding: Tensor | None
     """Key sets of a long input: neighbours, ends and random blocks for the inner queries, everything for the ends."""
     batch, heads, length, _ = query.shape
     size, count = task.block_size, task.num_random_blocks
-    last = (length - 1) // size * size  # first token of the last block
+    last = task.last_block_start(length)
     inner, first_rows, last_rows = (((a, b),) * batch for a, b in ((size, last), (0, size), (last, length)))
-    from_reference = task.random_blocks == "reference"
-
-    neighbours = KeySet(
-        key[:, :, size:last],
-        value[:, :, size:last],
-        size,
-        3 * size,
-        start=-2 * size,  # windows are cut where the two ends begin, which are a set of their own
-        step=size,
-        attend=None if padding is None else padding[:, size:last],
-        asking=inner,
+    middle = slice(size, last)
+    near = (key[:, :, middle], value[:, :, middle], None if padding is None else padding[:, middle])
+    ends = (
+        *(torch.cat([t[:, :, :size], t[:, :, last:]], 2) for t in (key, value)),
+        None if padding is None else torch.cat([padding[:, :size], padding[:, last:]], 1),
     )
-    ends = KeySet(
-        torch.cat([key[:, :, :size], key[:, :, last:]], 2),
-        torch.cat([value[:, :, :size], value[:, :, last:]], 2),
-        ROWS_TO_ENDS,
-        attend=None if padding is None else torch.cat([padding[:, :size], padding[:, last:]], 1),
-        bias=_count_first_again(query, size, length - last, count) if from_reference and count else None,
-        asking=inner,
-    )
-    sets = [neighbours, ends]
-    if count and not from_reference:
+    sets = [replace(keys, asking=inner) for keys in inner_sets(*near, *ends, task, start=-2 * size)]
+    if count and task.random_blocks != "reference":
         table = task.table(length, heads, query.device)
         sets.append(KeySet(key, value, size, chosen=table, attend=padding, asking=inner))
     sets += [KeySet(key, value, size, attend=padding, asking=rows) for rows in (first_rows, last_rows)]
     return sets
+
+
+def inner_sets(
+    key: Tensor,
+    value: Tensor,
+    attend: Tensor | None,
+    ends_key: Tensor,
+    ends_value: Tensor,
+    ends_attend: Tensor | None,
+    task: BigBird,
+    start: int,
+) -> list[KeySet]:
+    """Key sets of queries between the two ends: their neighbours and the ends, without random blocks.
+
+    Args:
+        key: ``(batch, heads, keys, head_dim)`` around the queries, without those of the two ends.
+        value: same shape.
+        attend: ``(batch, keys)`` bool, ``True`` for real tokens, or ``None``.
+        ends_key: ``(batch, heads, ends, head_dim)``, the first block and the last one.
+        ends_value: same shape.
+        ends_attend: ``(batch, ends)`` bool or ``None``.
+        task: the sizes.
+        start: where in ``key`` the block before the first queries begins; windows are cut where ``key`` ends.
+    """
+    size, count = task.block_size, task.num_random_blocks
+    neighbours = KeySet(key, value, size, 3 * size, start=start, step=size, attend=attend)
+    again = count if task.random_blocks == "reference" else 0
+    bias = _count_first_again(key, size, ends_key.shape[2] - size, again) if again else None
+    return [neighbours, KeySet(ends_key, ends_value, ROWS_TO_ENDS, attend=ends_attend, bias=bias)]
 
 
 def _count_first_again(query: Tensor, first: int, last: int, count: int) -> Tensor:

@@ -16,6 +16,7 @@ The merged output and the merged log-sum-exp are all that the backward pass of e
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -75,23 +76,19 @@ def _views(query: Tensor, key: Tensor, value: Tensor, keys: KeySet, piece: Piece
     return query_blocks(query, keys, piece), select(key, keys, piece), select(value, keys, piece)
 
 
-def _merge(out: Tensor, total: Tensor, part: Tensor, part_total: Tensor) -> None:
-    """Merge a partial result into ``out`` ``(…, rows, dim)`` and its log-sum-exp ``total`` ``(…, rows)``, in place."""
-    merged = torch.logaddexp(total, part_total)
-    pivot = merged.masked_fill(merged == -torch.inf, 0.0)  # a row that has seen nothing yet keeps weight 0
-    out.mul_((total - pivot).exp_().unsqueeze(-1)).addcmul_(
-        part, (part_total - pivot).exp_().unsqueeze(-1).to(part.dtype)
-    )
-    total.copy_(merged)
+def merge_partial(out: Tensor, total: Tensor, part: Tensor, part_total: Tensor) -> None:
+    r"""Merge a partial result into ``out`` ``(…, rows, dim)`` and its log-sum-exp ``total`` ``(…, rows)``, in place.
+
+    The part's share is :math:`e^{\ell_2 - \ell} = \sigma(\ell_2 - \ell_1)`, so that one pass moves ``out`` towards it.
+    """
+    share = (part_total - total).sigmoid_().nan_to_num_(0.0)  # neither has seen a key: -inf minus -inf
+    out.lerp_(part.to(out.dtype), share.unsqueeze(-1).to(out.dtype))
+    torch.logaddexp(total, part_total, out=total)
 
 
 def _forward(query: Tensor, plan: _Plan, kernel: Kernel, attend: Tensor | None) -> tuple[Tensor, Tensor]:
-    batch, heads, length, _ = query.shape
-    dim = plan.sets[0].value.shape[-1]
-    # Rows of all heads lie side by side in memory, so that the output projection reads them without a copy.
-    out = query.new_zeros((batch, length, heads, dim)).transpose(1, 2)
-    work = torch.promote_types(query.dtype, torch.float32)
-    total = torch.full((batch, heads, length), -torch.inf, device=query.device, dtype=work)
+    batch, length = query.shape[0], query.shape[2]
+    results = None
     makes_scores = [kernel.makes_scores] * len(plan.sets)
     for b in range(batch):
         for number, (index, piece, holes) in enumerate(plan.calls(b, makes_scores)):
@@ -99,17 +96,38 @@ def _forward(query: Tensor, plan: _Plan, kernel: Kernel, attend: Tensor | None) 
             views = _views(query[b], keys.key[b], keys.value[b], keys, piece)
             may_be_empty = holes or (keys.bias is not None and keys.bias.dim() == 5)
             part, part_total = kernel.forward(*views, piece_bias(keys, b, piece, holes), (b, number), may_be_empty)
+            if results is None and batch == 1 and keys.interleave == 1 and piece.covers(length):
+                results = _in_order(part), _in_order(part_total.unsqueeze(-1)).squeeze(-1)
+                continue
+            results = results or _no_results(query, plan)
+            out, total = results
             rows = query_blocks(out[b], keys, piece)
             totals = query_blocks(total[b].unsqueeze(-1), keys, piece).squeeze(-1)
             if index == 0:
                 rows.copy_(part)
                 totals.copy_(part_total)
             else:
-                _merge(rows, totals, part, part_total)
+                merge_partial(rows, totals, part, part_total)
+    out, total = results or _no_results(query, plan)
+    for b in range(batch):
         if plan.queries[b].holes:
             out[b].masked_fill_(~attend[b, None, :, None], 0.0)
             total[b].masked_fill_(~attend[b], -torch.inf)
     return out, total
+
+
+def _in_order(part: Tensor) -> Tensor:
+    """View the fused kernel's results of all blocks, ``(count, heads, rows, dim)``, as ``(1, heads, length, dim)``."""
+    return part.transpose(1, 2).flatten(0, 1).transpose(0, 1).unsqueeze(0)
+
+
+def _no_results(query: Tensor, plan: _Plan) -> tuple[Tensor, Tensor]:
+    """Output and log-sum-exp of queries that have seen nothing yet."""
+    batch, heads, length, _ = query.shape
+    # Rows of all heads lie side by side in memory, so that the output projection reads them without a copy.
+    out = query.new_zeros((batch, length, heads, plan.sets[0].value.shape[-1])).transpose(1, 2)
+    work = torch.promote_types(query.dtype, torch.float32)
+    return out, torch.full((batch, heads, length), -torch.inf, device=query.device, dtype=work)
 
 
 def _add_windows(target: Tensor, part: Tensor, keys: KeySet, piece: Piece) -> None:
@@ -223,14 +241,33 @@ def block_attention(
         Merging by log-sum-exp: Milakov and Gimelshein 2018, FlashAttention, ring attention.
     """
     _check(query, key_sets, attend)
-    scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
-    kernel = choose_kernel(query, scale, dropout)
+    kernel = choose_kernel(query, _scale(query, scale), dropout)
     geometry, tensors = [], []
     for keys in key_sets:
         geometry.append({name: getattr(keys, name) for name in _GEOMETRY} | {"size": keys.width})
         attend_keys = None if keys.attend is None else keys.attend.contiguous()
         tensors += [_whole_rows(keys.key), _whole_rows(keys.value), keys.bias, attend_keys]
     return _BlockAttention.apply(_whole_rows(query), attend, geometry, kernel, *tensors)
+
+
+def block_attention_with_total(
+    query: Tensor, key_sets: Sequence[KeySet], *, scale: float | None = None, attend: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The same without gradients and dropout, and the log-sum-exp of each row's scores.
+
+    Returns:
+        The output of :func:`block_attention`, and ``(batch, heads, length)`` in at least fp32, ``-inf`` in rows that
+        see no key. :func:`merge_partial` joins what was computed over disjoint keys.
+    """
+    _check(query, key_sets, attend)
+    query = _whole_rows(query)
+    sets = [replace(keys, key=_whole_rows(keys.key), value=_whole_rows(keys.value)) for keys in key_sets]
+    with torch.no_grad():
+        return _forward(query, _Plan(query, sets, attend), choose_kernel(query, _scale(query, scale), 0.0), attend)
+
+
+def _scale(query: Tensor, scale: float | None) -> float:
+    return query.shape[-1] ** -0.5 if scale is None else float(scale)
 
 
 def _whole_rows(tensor: Tensor) -> Tensor:

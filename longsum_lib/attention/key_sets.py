@@ -103,6 +103,10 @@ class Piece:
     keys: int
     key_in_window: int
 
+    def covers(self, length: int) -> bool:
+        """Whether neighbouring queries of this one piece are all there are."""
+        return self.row == 0 and self.count * self.rows == length
+
 
 def pieces(keys: KeySet, queries: Span, visible: Span, rows_per_call: int = ROWS_PER_CALL) -> Iterator[Piece]:
     """Cut the blocks that hold real queries into runs of equal shape; blocks at an edge become pieces of their own.

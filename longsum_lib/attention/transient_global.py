@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -111,13 +114,22 @@ def complete_blocks(padding: Tensor, block_size: int) -> Tensor:
     return padding[:, block_size - 1 :: block_size].sum(1)
 
 
-def transient_sums(states: Tensor, *, block_size: int = 16, padding: Tensor | None = None) -> Tensor:
+def transient_sums(
+    states: Tensor,
+    *,
+    block_size: int = 16,
+    padding: Tensor | None = None,
+    norm: Callable[[Tensor], Tensor] | None = None,
+    rows_per_step: int | None = None,
+) -> Tensor:
     """Sum the states of every block; what a transient token is made of.
 
     Args:
         states: ``(batch, length, d_model)``, normalized.
         block_size: tokens in a block. Tokens behind the last complete block join the last block that exists.
         padding: ``(batch, length)`` bool, ``True`` for real tokens; the others are left out.
+        norm: normalizes ``states`` where they are not yet.
+        rows_per_step: rows that are normalized and summed at once, a multiple of ``block_size``; ``None`` = all.
 
     Returns:
         ``(batch, length // block_size, d_model)`` in at least fp32; zeros for blocks without real tokens.
@@ -134,22 +146,30 @@ def transient_sums(states: Tensor, *, block_size: int = 16, padding: Tensor | No
         [4.0, 7.0]
     """
     batch, length, _ = states.shape
-    count = length // block_size
-    work = torch.promote_types(states.dtype, torch.float32)
-    position = torch.arange(length, device=states.device)
+    count, device = length // block_size, states.device
+    position = torch.arange(length, device=device)
     real = torch.ones_like(position, dtype=torch.bool).expand(batch, length) if padding is None else padding
     blocks = complete_blocks(real, block_size)
     end = (blocks * block_size)[:, None]
-    inside = (real & (position < end))[:, : count * block_size].unflatten(1, (count, 1, block_size))
-    whole = states[:, : count * block_size].unflatten(1, (count, block_size))  # (b, n, block, d)
-    sums = ((inside.to(states.dtype) / block_size) @ whole).squeeze(2).to(work) * block_size
-    if padding is None and length % block_size == 0:
-        return sums
-    behind = real & (position >= end)
+    inside, behind = real & (position < end), real & (position >= end)
     size = behind.sum(1).clamp(min=1).log2().ceil().exp2()[:, None, None]  # a power of two: nothing is rounded
-    rest = ((behind[:, None] / size).to(states.dtype) @ states).to(work) * size  # (b, 1, d)
-    is_last = torch.arange(count, device=states.device) == blocks[:, None] - 1  # (b, n)
-    return sums + rest * is_last[..., None]
+    has_rest = padding is not None or length % block_size > 0
+    sums, rest = [], 0.0
+    step = max(1, length) if rows_per_step is None else rows_per_step
+    for rows in (slice(first, min(first + step, length)) for first in range(0, length, step)):
+        part = states[:, rows] if norm is None else norm(states[:, rows])
+        work = torch.promote_types(part.dtype, torch.float32)
+        whole = part.shape[1] // block_size
+        weights = inside[:, rows][:, : whole * block_size].unflatten(1, (whole, 1, block_size)).to(part.dtype)
+        blockwise = part[:, : whole * block_size].unflatten(1, (whole, block_size))  # (b, n, block, d)
+        sums.append(((weights / block_size) @ blockwise).squeeze(2).to(work) * block_size)
+        if has_rest:
+            rest = rest + ((behind[:, None, rows] / size).to(part.dtype) @ part).to(work) * size  # (b, 1, d)
+    out = torch.cat(sums, 1) if sums else states.to(torch.promote_types(states.dtype, torch.float32))
+    if not has_rest:
+        return out
+    is_last = torch.arange(count, device=device) == blocks[:, None] - 1  # (b, n)
+    return out + rest * is_last[..., None]
 
 
 def _blocked(
@@ -166,43 +186,114 @@ def _blocked(
     scale: float,
     dropout: float = 0.0,
 ) -> Tensor:
-    size = block_size_for(window)
+    side = None
+    if side_key is not None:
+        side = SideKeys.of(side_key, side_value, side_bias, padding, query.shape[2], block_size)
+    return rows_near(query, key, value, side, local_bias, padding, window, scale, dropout)
+
+
+def rows_near(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    side: SideKeys | None,
+    local_bias: Tensor | None,
+    padding: Tensor | None,
+    window: int,
+    scale: float,
+    dropout: float = 0.0,
+    first: int = 0,
+    before: int = 0,
+) -> Tensor:
+    """Attend from a run of queries to their windows and to the transient tokens.
+
+    Args:
+        query: ``(batch, heads, rows, head_dim)``, the queries from position ``first`` on.
+        key: ``(batch, heads, keys, head_dim)``, the keys around them, ``before`` of which stand before ``first``.
+        value: same shape as ``key``.
+        side: the transient tokens, if any.
+        local_bias: ``(heads, 2 * window + 1)`` or ``None``.
+        padding: ``(batch, keys)`` bool, ``True`` for real tokens.
+        window: one-sided radius in tokens.
+        scale: factor of the dot product.
+        dropout: probability of dropping an attention weight.
+        first: position of the first query; a multiple of the transient tokens' block size.
+        before: keys before the first query.
+
+    Returns:
+        ``(batch, heads, rows, head_dim)``.
+    """
+    size, rows = block_size_for(window), query.shape[2]
     if local_bias is None:
         local_bias = torch.zeros(1, 2 * window + 1, device=query.device)
     band = band_bias(local_bias, size)
-    sets = [KeySet(key, value, size, size + 2 * window, -window, step=size, bias=band, attend=padding)]
-    if side_key is not None and side_key.shape[2]:
-        sets += _side_sets(side_key, side_value, side_bias, padding, query.shape[2], block_size)
-    return block_attention(query, sets, scale=scale, attend=padding, dropout=dropout)
+    sets = [KeySet(key, value, size, size + 2 * window, before - window, step=size, bias=band, attend=padding)]
+    if side is not None and side.key.shape[2]:
+        sets += side.as_key_sets(first, rows)
+    real = None if padding is None else padding[:, before : before + rows]
+    return block_attention(query, sets, scale=scale, attend=real, dropout=dropout)
 
 
-def _side_sets(
-    key: Tensor, value: Tensor, bias: Tensor | None, padding: Tensor | None, length: int, block_size: int
-) -> list[KeySet]:
-    """The transient tokens ``(batch, heads, n, dim)`` as key sets: for tokens inside blocks, and for those behind.
+@dataclass(frozen=True)
+class SideKeys:
+    """The transient tokens as queries see them; made once, then used by every run of queries.
 
     The bias of a token of block ``r`` is that of the distance ``s - r``. With the transient tokens in reverse order,
     ``s = n - 1 - c``, it depends on ``r + c``, which the engine reads from one row of ``2 * n - 1`` numbers a head.
+
+    Attributes:
+        key: ``(batch, heads, n, head_dim)``, in reverse order.
+        value: same shape.
+        bias: ``(heads | 1, 2 * n - 1)``, in reverse order.
+        attend: ``(batch, n)`` bool, ``True`` for those that exist; ``None`` = all.
+        blocks: ``(batch | 1,)`` int64, how many exist.
+        ends: the end of the last complete block of each sequence; tokens from there on are of that block.
+        block_size: tokens that one of them stands for.
     """
-    batch, _, count, _ = key.shape
-    if bias is None:
-        bias = torch.zeros(1, 2 * count - 1, device=key.device)
-    key, value, bias = key.flip(2), value.flip(2), bias.flip(-1)
-    if padding is None:
-        blocks, attend = torch.full((1,), count, device=key.device), None
-        ends = [count * block_size] * batch
-    else:
-        blocks = complete_blocks(padding, block_size)
-        attend = torch.arange(count, device=key.device) >= count - blocks[:, None]
-        ends = (blocks * block_size).tolist()
-    inside = tuple((0, end) for end in ends)
-    behind = tuple((end, length) for end in ends)
-    sets = [KeySet(key, value, count, bias=bias[None], attend=attend, interleave=block_size, asking=inside)]
-    if any(end < length for end in ends):  # all of these tokens are of the last block
-        last = (blocks[:, None] - 1).clamp(min=0) + torch.arange(count, device=key.device)  # (b | 1, n)
-        constant = bias[:, last].transpose(0, 1)[:, :, None, None]  # (b | 1, h, 1, 1, n)
-        sets.append(KeySet(key, value, TAIL_BLOCK, bias=constant, attend=attend, asking=behind))
-    return sets
+
+    key: Tensor
+    value: Tensor
+    bias: Tensor
+    attend: Tensor | None
+    blocks: Tensor
+    ends: tuple[int, ...]
+    block_size: int
+
+    @classmethod
+    def of(
+        cls, key: Tensor, value: Tensor, bias: Tensor | None, padding: Tensor | None, length: int, block_size: int
+    ) -> SideKeys:
+        """Prepare transient tokens ``(batch, heads, n, dim)`` in the order of the text, and the biases of distances."""
+        batch, _, count, _ = key.shape
+        if bias is None:
+            bias = torch.zeros(1, max(0, 2 * count - 1), device=key.device)
+        if padding is None:
+            blocks, attend = torch.full((1,), count, device=key.device), None
+            ends = (count * block_size,) * batch
+        else:
+            blocks = complete_blocks(padding, block_size)
+            attend = torch.arange(count, device=key.device) >= count - blocks[:, None]
+            ends = tuple((blocks * block_size).tolist())
+        return cls(key.flip(2), value.flip(2), bias.flip(-1), attend, blocks, ends, block_size)
+
+    def as_key_sets(self, first: int, rows: int) -> list[KeySet]:
+        """Key sets of ``rows`` queries from position ``first`` on: for tokens inside blocks, and for those behind."""
+        count, size = self.key.shape[2], self.block_size
+        ends = [min(max(end - first, 0), rows) for end in self.ends]
+        block, groups = first // size, -(-max(ends) // size)
+        sets = []
+        if groups:
+            bias = self.bias[None, :, block : block + groups + count - 1]
+            asking = tuple((0, end) for end in ends)
+            given = {"bias": bias, "attend": self.attend, "interleave": size, "asking": asking}
+            sets.append(KeySet(self.key, self.value, groups, **given))
+        if any(end < rows for end in ends):  # all of these tokens are of the last block
+            last = (self.blocks[:, None] - 1).clamp(min=0) + torch.arange(count, device=self.key.device)  # (b | 1, n)
+            constant = self.bias[:, last].transpose(0, 1)[:, :, None, None]  # (b | 1, h, 1, 1, n)
+            asking = tuple((end, rows) for end in ends)
+            given = {"bias": constant, "attend": self.attend, "asking": asking}
+            sets.append(KeySet(self.key, self.value, TAIL_BLOCK, **given))
+        return sets
 
 
 def _reference(

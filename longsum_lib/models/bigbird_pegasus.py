@@ -15,24 +15,11 @@ import transformers
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
-from transformers.activations import ACT2FN
-from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPastAndCrossAttentions
 
-from ..attention.big_bird import BigBird, big_bird_attention, big_bird_weights
+from .bigbird_layers import BigBirdPegasusEncoderLayer
 from .cache import SharedGenerationMixin
-from .layers import (
-    DecoderLayer,
-    FeedForward,
-    by_chunks,
-    clamp_half,
-    embed_tokens,
-    merge_heads,
-    new_cache,
-    run_decoder,
-    split_heads,
-    to_padding,
-)
+from .layers import DecoderLayer, by_chunks, embed_tokens, new_cache, run_decoder, to_padding
 from .positions import ScaledEmbedding
 from .seq2seq import ConditionalGeneration, EncoderDecoder
 
@@ -45,9 +32,6 @@ __all__ = [
 ]
 
 ATTENTION_TYPES = ("block_sparse", "original_full")
-
-# Names of one formula, GELU by tanh, that transformers computes in eight passes over its input and torch in one.
-TANH_GELUS = ("gelu_new", "gelu_fast")
 
 
 class BigBirdPegasusConfig(transformers.BigBirdPegasusConfig):
@@ -70,88 +54,6 @@ class BigBirdPegasusConfig(transformers.BigBirdPegasusConfig):
     random_blocks: str = "reference"
     random_seed: int = 0
     last_block: str = "input"
-
-
-class BlockSparseAttention(nn.Module):
-    """Projections and attention of one encoder layer."""
-
-    def __init__(self, config: BigBirdPegasusConfig, layer_idx: int):
-        super().__init__()
-        d_model, self.heads = config.d_model, config.encoder_attention_heads
-        if d_model % self.heads:
-            raise ValueError(f"config.d_model is {d_model}, not a multiple of encoder_attention_heads, {self.heads}")
-        self.config, self.layer_idx, self.dropout = config, layer_idx, config.attention_dropout
-        self.query = nn.Linear(d_model, d_model, bias=config.use_bias)
-        self.key = nn.Linear(d_model, d_model, bias=config.use_bias)
-        self.value = nn.Linear(d_model, d_model, bias=config.use_bias)
-
-    def task(self, length: int) -> BigBird:
-        """The pattern for an input of ``length`` tokens."""
-        config = self.config
-        kind, seed = getattr(config, "random_blocks", "reference"), self.layer_idx
-        if kind == "seeded":
-            seed += 1009 * getattr(config, "random_seed", 0)
-        elif kind == "reference" and self.training:
-            kind = "reference-training"
-        return BigBird(
-            # A block as long as the input leaves nothing out.
-            block_size=max(1, length) if config.attention_type == "original_full" else config.block_size,
-            num_random_blocks=config.num_random_blocks,
-            random_blocks=kind,
-            seed=seed,
-            max_length=config.max_position_embeddings,
-            last_block=getattr(config, "last_block", "input"),
-        )
-
-    def forward(self, states: Tensor, padding: Tensor | None) -> Tensor:
-        """Attend from every token of ``(batch, length, d_model)``; same shape back, before the output projection."""
-        task = self.task(states.shape[1])
-        # Like transformers, no weight of the sparse pattern is dropped.
-        dropout = self.dropout if self.training and task.is_short(states.shape[1]) else 0.0
-        query, key, value = (split_heads(p(states), self.heads) for p in (self.query, self.key, self.value))
-        return merge_heads(big_bird_attention(query, key, value, **vars(task), padding=padding, dropout=dropout))
-
-    def weights(self, states: Tensor, padding: Tensor | None) -> Tensor:
-        """Return attention weights ``(batch, heads, length, length)`` for looking at, see :func:`.big_bird_weights`."""
-        query, key = (split_heads(p(states), self.heads) for p in (self.query, self.key))
-        return big_bird_weights(query, key, self.task(states.shape[1]), padding)
-
-
-class BigBirdPegasusEncoderAttention(nn.Module):
-    """Attention and its output projection, under transformers' parameter names."""
-
-    def __init__(self, config: BigBirdPegasusConfig, layer_idx: int):
-        super().__init__()
-        self.self = BlockSparseAttention(config, layer_idx)
-        self.output = nn.Linear(config.d_model, config.d_model, bias=config.use_bias)
-
-
-class BigBirdPegasusEncoderLayer(FeedForward, GradientCheckpointingLayer):
-    """Attention and feed-forward block, each after a normalization."""
-
-    def __init__(self, config: BigBirdPegasusConfig, layer_idx: int):
-        super().__init__()
-        self.self_attn = BigBirdPegasusEncoderAttention(config, layer_idx)
-        self.self_attn_layer_norm = nn.LayerNorm(config.d_model)
-        self.dropout, self.activation_dropout = config.dropout, 0.0  # the encoder of transformers has only the former
-        name = config.activation_function
-        self.activation_fn = nn.GELU(approximate="tanh") if name in TANH_GELUS else ACT2FN[name]
-        self.fc1 = nn.Linear(config.d_model, config.encoder_ffn_dim)
-        self.fc2 = nn.Linear(config.encoder_ffn_dim, config.d_model)
-        self.final_layer_norm = nn.LayerNorm(config.d_model)
-
-    def forward(self, states: Tensor, padding: Tensor | None, in_place: bool = False) -> Tensor:
-        """Transform ``(batch, length, d_model)``; ``in_place`` lets the result overwrite ``states``."""
-        context = self.self_attn.self(by_chunks(self.self_attn_layer_norm, states), padding)
-        return by_chunks(self._after_attention, states, context, out=states if in_place else None)
-
-    def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
-        states = clamp_half(states + F.dropout(self.self_attn.output(context), self.dropout, self.training))
-        return clamp_half(states + self.feed_forward(self.final_layer_norm(states)))
-
-    def weights(self, states: Tensor, padding: Tensor | None) -> Tensor:
-        """Return attention weights for looking at, see :func:`.big_bird_weights`."""
-        return self.self_attn.self.weights(self.self_attn_layer_norm(states), padding)
 
 
 class BigBirdPegasusPreTrainedModel(PreTrainedModel):
@@ -226,7 +128,8 @@ class BigBirdPegasusEncoder(BigBirdPegasusPreTrainedModel):
             ValueError: if both or neither of ids and embeddings are given, or the input is longer than the positions.
 
         Cost:
-            time ``O(length · (d_model² + d_model · block_size · (5 + r)))``; extra memory about six times the states.
+            time ``O(length · (d_model² + d_model · block_size · (5 + r)))``; extra memory at inference: the states
+            and the temporaries of one chunk, see :mod:`.streaming`; with random blocks about six times the states.
         """
         output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
         if output_hidden_states is None:
@@ -234,7 +137,9 @@ class BigBirdPegasusEncoder(BigBirdPegasusPreTrainedModel):
         return_dict = self.config.return_dict if return_dict is None else return_dict
         states = embed_tokens(self, input_ids, inputs_embeds)
         _check_length(states.shape[1], self.embed_positions, "input")
-        states = states + self.embed_positions.weight[: states.shape[1]]
+        positions = self.embed_positions.weight[: states.shape[1]].expand_as(states)
+        # What was looked up here is free to be overwritten.
+        states = by_chunks(torch.add, states, positions, out=states if inputs_embeds is None else None)
         states = F.dropout(states, self.dropout, self.training)
         padding = to_padding(attention_mask)
         hidden, weights = [], []

@@ -165,7 +165,7 @@ class LEDEncoderLayer(FeedForward, GradientCheckpointingLayer):
         """Transform ``(batch, length, d_model)``; ``in_place`` lets the result overwrite ``states``."""
         attention = self.self_attn.longformer_self_attn
         out = states if in_place else None
-        if not (can_stream(states) and attention.can_stream(is_global)):
+        if self.training or not (can_stream(states) and attention.can_stream(is_global)):
             return by_chunks(self._after_attention, states, attention(states, padding, is_global), out=out)
         out = torch.empty_like(states) if out is None else out
         for row in range(states.shape[0]):

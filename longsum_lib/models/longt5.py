@@ -121,7 +121,8 @@ class LongT5Encoder(LongT5Stack):
 
         Cost:
             time ``O(length · (d_model² + d_model · (local_radius + length / global_block_size)))``, without the last
-            term for local attention; extra memory about six times the states.
+            term for local attention; extra memory at inference: the states and the temporaries of one chunk, see
+            :mod:`.streaming`.
         """
         with_weights, with_hidden, return_dict = self._asked(output_attentions, output_hidden_states, return_dict)
         states = self._embed(input_ids, inputs_embeds)
@@ -135,7 +136,8 @@ class LongT5Encoder(LongT5Stack):
             if with_weights:
                 weights.append(block.weights(states, padding, biases))
             states = block(states, padding, biases, in_place)
-        states = by_chunks(self._finish, states)
+        same = in_place and states.dtype == self.final_layer_norm.weight.dtype
+        states = by_chunks(self._finish, states, out=states if same else None)
         if with_hidden:
             hidden.append(states)
         output = BaseModelOutput(

@@ -6,6 +6,8 @@ T5's family, which the reference notices only when they have become infinite.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,9 +16,10 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ..attention.relative_position import distance_bias, distances
-from ..attention.transient_global import transient_global_attention, transient_sums
+from ..attention.transient_global import SideKeys, rows_near, transient_global_attention, transient_sums
 from ..attention.transient_weights import transient_global_weights
 from .layers import DecoderAttention, by_chunks, clamp_half, merge_heads, split_heads
+from .streaming import NearKeys, can_stream, chunks, rows_per_step, run_chunks, whole_blocks
 
 
 class RMSNorm(nn.Module):
@@ -30,10 +33,17 @@ class RMSNorm(nn.Module):
     def forward(self, states: Tensor) -> Tensor:
         """Normalize ``(…, d_model)`` in fp32; the result has the dtype of a half-precision weight."""
         states = states.to(torch.promote_types(states.dtype, torch.float32))
-        states = states * torch.rsqrt(states.square().mean(-1, keepdim=True) + self.eps)
+        states = states * torch.rsqrt(_mean_square(states) + self.eps)
         if self.weight.dtype in (torch.float16, torch.bfloat16):
             states = states.to(self.weight.dtype)
-        return self.weight * states
+        return self.weight * states if torch.is_grad_enabled() else states.mul_(self.weight)
+
+
+def _mean_square(states: Tensor) -> Tensor:
+    """Mean of the squares of each row ``(…, 1)``; in one pass where autograd does not watch."""
+    if torch.is_grad_enabled():
+        return states.square().mean(-1, keepdim=True)
+    return torch.linalg.vector_norm(states, dim=-1, keepdim=True).square_().div_(states.shape[-1])
 
 
 def spread(module: nn.Linear | nn.Embedding, std: float) -> nn.Module:
@@ -139,6 +149,37 @@ class EncoderAttention(nn.Module):
         query, key, value = (split_heads(p(states), self.heads) for p in (self.q, self.k, self.v))
         return {"query": query, "key": key, "value": value} | side
 
+    def stream(
+        self, states: Tensor, padding: Tensor | None, biases: dict[str, Tensor], norm: nn.Module
+    ) -> Iterator[tuple[int, int, Tensor]]:
+        """Attend chunk by chunk, at inference: yield ``first``, ``end`` and the context ``(1, rows, inner)``.
+
+        Args:
+            states: one sequence ``(1, length, d_model)``, not normalized. Rows up to ``end`` may be overwritten.
+            padding: ``(1, length)`` bool or ``None``.
+            biases: of :meth:`biases`.
+            norm: normalizes the states.
+        """
+        length, rows = states.shape[1], rows_per_step(states)
+        side = None
+        if self.transient:
+            rows = whole_blocks(states, self.block_size)
+            side = self._side_keys(states, padding, biases["side_bias"], norm, rows)
+        near = NearKeys(lambda x: tuple(p(y) for y in (norm(x),) for p in (self.k, self.v)), states)
+        for first, end in chunks(length, rows):
+            key, value = (split_heads(x, self.heads) for x in near.move(first - self.window, end + self.window))
+            query = split_heads(self.q(norm(states[:, first:end])), self.heads)
+            real = None if padding is None else padding[:, near.first : near.end]
+            where = {"first": first, "before": first - near.first}
+            context = rows_near(query, key, value, side, biases["local_bias"], real, self.window, 1.0, **where)
+            yield first, end, merge_heads(context)
+
+    def _side_keys(self, states, padding, bias, norm, rows) -> SideKeys:
+        sums = transient_sums(states, block_size=self.block_size, padding=padding, norm=norm, rows_per_step=rows)
+        tokens = self.global_input_layer_norm(sums).to(norm(states[:, :1]).dtype)
+        key, value = (split_heads(p(tokens), self.heads) for p in (self.k, self.v))
+        return SideKeys.of(key, value, bias, padding, states.shape[1], self.block_size)
+
     def _geometry(self) -> dict:
         return {"window": self.window, "block_size": self.block_size, "scale": 1.0}
 
@@ -194,8 +235,19 @@ class LongT5EncoderBlock(GradientCheckpointingLayer):
         self, states: Tensor, padding: Tensor | None, biases: dict[str, Tensor], in_place: bool = False
     ) -> Tensor:
         """Transform ``(batch, length, d_model)``; ``in_place`` lets the result overwrite ``states``."""
+        out = states if in_place else None
+        if can_stream(states) and not self.training:
+            return self._streamed(states, padding, biases, torch.empty_like(states) if out is None else out)
         context = self.layer[0].attention(self._project(states, padding), padding, biases)
-        return by_chunks(self._after_attention, states, context, out=states if in_place else None)
+        return by_chunks(self._after_attention, states, context, out=out)
+
+    def _streamed(self, states, padding, biases, out):
+        attention, norm = self.layer[0].attention, self.layer[0].layer_norm
+        for row in range(states.shape[0]):
+            one = slice(row, row + 1)
+            stream = attention.stream(states[one], None if padding is None else padding[one], biases, norm)
+            run_chunks(states[one], stream, self._after_attention, out[one])
+        return out
 
     def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
         attended = clamp_half(self.layer[0].attention.o(context))

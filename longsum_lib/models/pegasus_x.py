@@ -8,6 +8,7 @@ differ), and the beams of a document share its keys and values.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,8 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPastAndCrossAttentions
 
-from ..attention.block_local import block_local_attention, block_local_weights
+from ..attention.block_local import block_local_attention, block_local_weights, token_rows
+from ..attention.running import RunningAttention
 from .cache import SharedGenerationMixin
 from .layers import (
     DecoderLayer,
@@ -33,6 +35,7 @@ from .layers import (
 )
 from .positions import ScaledEmbedding, SinusoidalPositions
 from .seq2seq import ConditionalGeneration, EncoderDecoder
+from .streaming import can_stream, chunks, run_chunks, whole_blocks
 
 __all__ = ["PegasusXDecoder", "PegasusXEncoder", "PegasusXForConditionalGeneration", "PegasusXModel"]
 
@@ -67,6 +70,31 @@ class GlobalLocalAttention(nn.Module):
         )
         return merge_heads(out[0]), merge_heads(out[1])
 
+    def stream(
+        self, tokens: Tensor, globals_: Tensor, padding: Tensor | None, norm: nn.Module, context: list[Tensor]
+    ) -> Iterator[tuple[int, int, Tensor]]:
+        """Attend chunk by chunk, at inference: yield ``first``, ``end`` and the context ``(1, rows, d_model)``.
+
+        Args:
+            tokens: one sequence ``(1, length, d_model)``, not normalized. Rows of a chunk may be overwritten after it.
+            globals_: ``(1, globals, d_model)``, normalized.
+            padding: ``(1, length)`` bool or ``None``.
+            norm: normalizes the tokens.
+            context: the context of the global tokens is appended to it at the end.
+        """
+        scale, size = (tokens.shape[-1] // self.heads) ** -0.5, self.block_size
+        query, *far = self._project(globals_)
+        asking = RunningAttention(query, scale)
+        asking.add(*far)
+        offset = size // 2 if self.stagger else 0
+        for first, end in chunks(tokens.shape[1], whole_blocks(tokens, size), early=offset):
+            real = None if padding is None else padding[:, first:end]
+            query, *near = self._project(norm(tokens[:, first:end]))
+            asking.add(*near, real)
+            rows = token_rows(query, *near, *far, real, size, 0 if first else offset, scale)
+            yield first, end, merge_heads(rows)
+        context.append(merge_heads(asking.result()))
+
     def weights(self, tokens: Tensor, globals_: Tensor, padding: Tensor | None) -> dict[str, Tensor]:
         """Return attention weights for looking at, see :func:`block_local_weights`."""
         query, key, _ = self._project(tokens)
@@ -96,9 +124,21 @@ class PegasusXEncoderLayer(FeedForward, GradientCheckpointingLayer):
         self, tokens: Tensor, globals_: Tensor, padding: Tensor | None, in_place: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Transform both streams; ``in_place`` lets the new tokens overwrite the old ones."""
+        out = tokens if in_place else None
+        if can_stream(tokens) and not self.training:
+            return self._streamed(tokens, globals_, padding, torch.empty_like(tokens) if out is None else out)
         context, global_context = self.self_attn(*self._norms(tokens, globals_), padding)
-        tokens = by_chunks(self._after_attention, tokens, context, out=tokens if in_place else None)
+        tokens = by_chunks(self._after_attention, tokens, context, out=out)
         return tokens, self._after_attention(globals_, global_context)
+
+    def _streamed(self, tokens, globals_, padding, out):
+        normed, context = self.global_self_attn_layer_norm(globals_), []
+        for row in range(tokens.shape[0]):
+            one = slice(row, row + 1)
+            real = None if padding is None else padding[one]
+            stream = self.self_attn.stream(tokens[one], normed[one], real, self.self_attn_layer_norm, context)
+            run_chunks(tokens[one], stream, self._after_attention, out[one])
+        return out, self._after_attention(globals_, torch.cat(context))
 
     def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
         states = clamp_half(states + F.dropout(self.self_attn.out_proj(context), self.dropout, self.training))
@@ -174,15 +214,22 @@ class PegasusXEncoder(PegasusXPreTrainedModel):
             ValueError: if both or neither of ids and embeddings are given.
 
         Cost:
-            time ``O(length · (d_model² + d_model · (block_size + globals)))``; extra memory about six times the states.
+            time ``O(length · (d_model² + d_model · (block_size + globals)))``; extra memory at inference: the
+            states and the temporaries of one chunk, see :mod:`.streaming`.
         """
         output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
         return_dict = self.config.return_dict if return_dict is None else return_dict
         tokens = embed_tokens(self, input_ids, inputs_embeds)
-        positions = self.embed_positions(tokens.shape[1], tokens.device)
-        tokens = F.dropout(tokens + positions.to(tokens.dtype), self.dropout, self.training)
+        positions = self.embed_positions(tokens.shape[1], tokens.device).expand_as(tokens)
+        tokens = by_chunks(
+            lambda rows, places: rows + places.to(rows.dtype),
+            tokens,
+            positions,
+            out=tokens if inputs_embeds is None else None,  # looked up here, so free to be overwritten
+        )
+        tokens = F.dropout(tokens, self.dropout, self.training)
         globals_ = self.embed_global.weight.expand(tokens.shape[0], -1, -1)
         padding = to_padding(attention_mask)
         hidden, weights = [], []

@@ -78,4 +78,5 @@ class ScaledEmbedding(nn.Embedding):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Look up ``(batch, length)`` ids: ``(batch, length, d_model)``."""
-        return super().forward(input_ids) * self.scale
+        states = super().forward(input_ids)
+        return states * self.scale if torch.is_grad_enabled() else states.mul_(self.scale)

@@ -7,10 +7,12 @@ they stay in the processor's cache, and the allocator hands out the same pages a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
+
+from .layers import by_chunks
 
 # Rows of a chunk. 2,048 rows of 768 fp32 are 6 MiB: the temporaries of a chunk fit a processor's last-level cache.
 # A GPU wants larger matrix products.
@@ -29,10 +31,35 @@ def can_stream(states: Tensor) -> bool:
     return not watched and states.shape[0] * states.shape[1] > rows_per_step(states)
 
 
-def chunks(length: int, rows: int) -> Iterator[tuple[int, int]]:
-    """Yield first and end of runs of ``rows`` rows; the last may be shorter."""
-    for first in range(0, length, rows):
-        yield first, min(first + rows, length)
+def chunks(length: int, rows: int, early: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield first and end of runs of ``rows`` rows; the first is ``early`` rows shorter, the last may be shorter too.
+
+    Example:
+        >>> list(chunks(10, 4)), list(chunks(10, 4, early=1))
+        ([(0, 4), (4, 8), (8, 10)], [(0, 3), (3, 7), (7, 10)])
+    """
+    for first in range(-early, length, rows):
+        yield max(first, 0), min(first + rows, length)
+
+
+def whole_blocks(states: Tensor, block_size: int) -> int:
+    """Rows that pass through a layer at once where a chunk is made of whole blocks: at least one block."""
+    return max(1, rows_per_step(states) // block_size) * block_size
+
+
+def run_chunks(
+    states: Tensor, stream: Iterable[tuple[int, int, Tensor]], finish: Callable[[Tensor, Tensor], Tensor], out: Tensor
+) -> None:
+    """Finish the chunks of a stream: ``first``, ``end`` and the context of these rows, for one sequence.
+
+    Args:
+        states: ``(1, length, d_model)``.
+        stream: what comes out of a layer's attention; every row once, in any order.
+        finish: makes a layer's new states of old states and context, row by row.
+        out: where they go, may be ``states``: a chunk's rows are overwritten before the next one is asked for.
+    """
+    for first, end, context in stream:
+        by_chunks(finish, states[:, first:end], context, out=out[:, first:end])
 
 
 class NearKeys:
