@@ -11,7 +11,7 @@ explorer("mask", (kit) => {
     if (source === second) return kit.set("compare", mechanism ? { mechanism, ...defaultSizes(mechanism) } : {});
     for (const [name, value] of Object.entries({ ...defaultSizes(mechanism), mechanism })) source.set(name, value);
   };
-  const choices = kit.get("choices").map((name) => [name, MECHANISMS[name].label]);
+  const choices = kit.get("choices").map((name) => [name, MECHANISMS[name].short]);
 
   let hovered = null;
   const chosenRow = () => hovered ?? kit.get("row");
@@ -76,7 +76,7 @@ function maskPanel(kit, { source, isShown, length, chosenRow, pointAt }) {
   };
   const says = () => rowSentence(view(), chosenRow());
 
-  const title = h("p", { class: "lx-title" });
+  const title = h("p", { class: "lx-title" }), sideTitle = h("p", { class: "lx-title lx-side-title" });
   const sentence = h("p", { class: "lx-says" });
   const numbers = h("div", { class: "lx-numbers" });
   const picture = kit.canvas({
@@ -109,14 +109,15 @@ function maskPanel(kit, { source, isShown, length, chosenRow, pointAt }) {
   });
   const apply = (sizes) => Object.entries(sizes).forEach(([name, value]) => source.set(name, value));
   const element = h("section", { class: "lx-panel" },
-    h("div", { class: "lx-stack" }, title, picture.box, livingLegend(kit, () => legendOf(view())), sentence, query),
-    h("div", { class: "lx-stack lx-side" }, ...tries(kit, source, length, apply), sizeControls(kit, source, length), numbers),
+    h("div", { class: "lx-stack lx-figure" }, title, picture.box, livingLegend(kit, () => legendOf(view())), sentence, query),
+    h("div", { class: "lx-stack lx-side" }, sideTitle, ...tries(kit, source, length, apply), sizeControls(kit, source, length), numbers),
   );
   kit.watch([], () => {
     const shown = view();
     if (!shown) return;
     const { label, used_by } = MECHANISMS[shown.config.mechanism];
     title.replaceChildren(h("strong", {}, label), ` ${used_by}`);
+    sideTitle.replaceChildren(h("strong", {}, label));
     sentence.textContent = says();
     const full = shown.config.length ** 2;
     numbers.replaceChildren(

@@ -2,7 +2,7 @@
 explorer("reach", (kit) => {
   const length = () => kit.get("length");
   const source = { get: (key) => kit.get(key), set: (key, value) => kit.set(key, value) };
-  const choices = kit.get("choices").map((name) => [name, MECHANISMS[name].label]);
+  const choices = kit.get("choices").map((name) => [name, MECHANISMS[name].short]);
   const choose = (mechanism) => {
     for (const [name, value] of Object.entries({ ...defaultSizes(mechanism), mechanism })) kit.set(name, value);
   };
