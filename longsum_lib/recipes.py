@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from longsum_lib.attention.relative_position import relative_position_bucket
 from longsum_lib.corpus.tokenizer import BOS, EOS, PAD, VOCABULARY
 from longsum_lib.corpus_stream import Recipe
+from longsum_lib.first_weights import REACH, first_biases, neighbour_heads, periodic_positions
 
 LONGEST_DOCUMENT = 16_384  # tokens; the longest that the tiny models are measured on
 WIDTH, HEADS, FEED_FORWARD, ENCODER_LAYERS, DECODER_LAYERS = 128, 4, 512, 3, 2
@@ -40,37 +40,6 @@ _BODY = {  # as LED, PEGASUS-X and LSG-Pegasus call it
     "activation_dropout": 0.0,
     "init_std": 0.06,
 }
-
-
-def periodic_positions(length: int, width: int, *, period: int = 512, amplitude: float = 0.125) -> torch.Tensor:
-    """Sines and cosines of position whose periods all divide ``period``.
-
-    ``P[i, 2k] = a sin(2 pi m_k i / period)``, ``P[i, 2k + 1] = a cos(...)`` with whole numbers ``m_k`` from 1 to
-    about a third of the period. The table repeats itself, so a model that has seen positions 0 to ``period`` has
-    seen all of them, and relative offsets below ``period / 2`` remain distinct.
-
-    Args:
-        length: Number of positions.
-        width: Width of the model, even.
-        period: Positions after which the table repeats.
-        amplitude: Largest value; 0.125 gives the rows about the size of the token embeddings.
-
-    Returns:
-        ``(length, width)`` in fp32.
-
-    Example:
-        >>> table = periodic_positions(1024, 8)
-        >>> bool(torch.allclose(table[:512], table[512:], atol=1e-5))
-        True
-    """
-    count = width // 2
-    wished = torch.logspace(0, math.log10(period / 3), count, dtype=torch.float64)
-    frequencies: list[int] = []
-    for value in wished.tolist():  # whole and distinct
-        frequencies.append(max(round(value), frequencies[-1] + 1 if frequencies else 1))
-    angles = torch.outer(torch.arange(length, dtype=torch.float64) % period, torch.tensor(frequencies)) / period
-    table = torch.stack([angles.mul(2 * math.pi).sin(), angles.mul(2 * math.pi).cos()], dim=-1)
-    return (amplitude * table.reshape(length, width)).float()
 
 
 def tiny_led(seed: int = 0) -> Any:
@@ -127,41 +96,9 @@ def tiny_pegasus_x(seed: int = 0) -> Any:
         max_position_embeddings=LONGEST_DOCUMENT,
     )
     torch.manual_seed(seed)
-    return PegasusXForConditionalGeneration(config)
-
-
-_REACH = 128  # relative_attention_max_distance: farther keys share one bucket
-
-
-def first_biases(buckets: int, *, bidirectional: bool) -> torch.Tensor:
-    """Relative position biases that LongT5 starts from: each of four heads leans another way.
-
-    The first head looks at the token before, the second at the token after (in a decoder, at the last few), the third
-    at all tokens, near ones more, the fourth at all alike. With biases near zero the tiny model's loss stood at about
-    0.8 for hundreds of steps: T5 has no other positions, and an optimizer that moves a number by 0.001 a step needs
-    thousands of steps to single out one neighbour.
-
-    Args:
-        buckets: Rows of the table.
-        bidirectional: For an encoder.
-
-    Returns:
-        ``(buckets, 4)``.
-
-    Example:
-        >>> first_biases(32, bidirectional=True)[[1, 0, 17], 0].tolist()  # one token before, itself, one after
-        [4.0, -4.0, -4.0]
-    """
-    distance = torch.arange(-_REACH - 32, _REACH + 33 if bidirectional else 1)
-    bucket = relative_position_bucket(distance, bidirectional=bidirectional, num_buckets=buckets, max_distance=_REACH)
-    before = -distance.float()
-    before_only = torch.where(before > 0, 6 - 2 * before, torch.tensor(-4.0))
-    after_only = torch.where(before < 0, 6 + 2 * before, torch.tensor(-4.0))
-    second = after_only if bidirectional else -0.5 * before
-    wished = torch.stack([before_only, second, -0.1 * before.abs(), 0 * before], 1).clamp(-8, 4)
-    table = torch.zeros(buckets, wished.shape[1])
-    counts = torch.bincount(bucket, minlength=buckets).clamp(min=1)
-    return table.index_add(0, bucket, wished) / counts[:, None]
+    model = PegasusXForConditionalGeneration(config)
+    neighbour_heads(model, 10_000.0 ** -(torch.arange(WIDTH // HEADS) / (WIDTH // 2 - 1)))
+    return model
 
 
 def tiny_longt5(seed: int = 0) -> Any:
@@ -189,7 +126,7 @@ def tiny_longt5(seed: int = 0) -> Any:
         local_radius=63,
         global_block_size=16,
         relative_attention_num_buckets=64,
-        relative_attention_max_distance=_REACH,
+        relative_attention_max_distance=REACH,
         dropout_rate=0.0,
     )
     torch.manual_seed(seed)
@@ -230,7 +167,9 @@ def tiny_lsg(seed: int = 0) -> Any:
         max_position_embeddings=LONGEST_DOCUMENT,
     )
     torch.manual_seed(seed)
-    return LSGPegasusForConditionalGeneration(config)
+    model = LSGPegasusForConditionalGeneration(config)
+    neighbour_heads(model, 10_000.0 ** -(torch.arange(WIDTH // HEADS) / (WIDTH // 2)))
+    return model
 
 
 @dataclass(frozen=True)
@@ -248,11 +187,11 @@ class TinyModel:
     first_token_global: bool = False
 
 
-_HALF_BATCHES = Recipe(steps=7000, tokens_per_batch=4096, short_tokens_per_batch=2048, learning_rate=1.5e-3)
+_HALF_BATCHES = Recipe(tokens_per_batch=4096, short_tokens_per_batch=2048)
 TINY_MODELS: dict[str, TinyModel] = {
     "led": TinyModel(tiny_led, Recipe(), first_token_global=True),
     "pegasus-x": TinyModel(tiny_pegasus_x, _HALF_BATCHES),
-    "longt5": TinyModel(tiny_longt5, replace(_HALF_BATCHES, steps=6000, learning_rate=1e-3)),
+    "longt5": TinyModel(tiny_longt5, _HALF_BATCHES),
     "lsg": TinyModel(tiny_lsg, _HALF_BATCHES),
 }
 """The mechanisms that ``longsum train --model`` knows."""

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from longsum_lib import corpus_stream, recipes, training
+from longsum_lib import corpus_stream, first_weights, recipes, training
 from longsum_lib.corpus.tokenizer import BOS, EOS, PAD, bundled_tokenizer
 from longsum_lib.errors import OptionError
 
@@ -16,7 +16,7 @@ SHORT = corpus_stream.Recipe(steps=6, tokens_per_batch=192, short_tokens_per_bat
 
 
 def test_positions_repeat_and_differ_within_a_period():
-    table = recipes.periodic_positions(1100, 128)
+    table = first_weights.periodic_positions(1100, 128)
     torch.testing.assert_close(table[:512], table[512:1024], atol=1e-5, rtol=0)
     distances = torch.cdist(table[:512], table[:512]) + torch.eye(512)
     assert distances.min() > 0.05
@@ -67,8 +67,37 @@ def test_first_biases_single_out_the_neighbours():
     bias = encoder.biases(200, torch.device("cpu"))["local_bias"]  # distances -63 to 63
     assert bias.argmax(1)[:3].tolist() == [62, 64, 63]
     assert bias[3].abs().max() == 0
-    decoder = recipes.first_biases(64, bidirectional=False)
+    decoder = first_weights.first_biases(64, bidirectional=False)
     assert decoder.argmax(0)[:3].tolist() == [1, 0, 0]
+
+
+def _first_attention(model, ids):
+    """Attention of a fresh encoder's heads by offset, without masks: ``{layer: (heads, offsets -2 to 2)}``."""
+    states = model.get_encoder()(ids, output_hidden_states=True).hidden_states
+    shares = []
+    for layer, rows in zip(model.get_encoder().layers, states, strict=False):
+        rows = layer.self_attn_layer_norm(rows[0, -ids.shape[1] :])
+        query, key = (
+            project(rows).unflatten(-1, (4, 32)).transpose(0, 1)
+            for project in (layer.self_attn.q_proj, layer.self_attn.k_proj)
+        )
+        weights = (query @ key.transpose(1, 2) / math.sqrt(32)).softmax(-1)
+        shares.append(torch.stack([weights.diagonal(o, 1, 2).mean(1) for o in range(-2, 3)], 1))
+    return shares
+
+
+@pytest.mark.parametrize("build", [recipes.tiny_pegasus_x, recipes.tiny_lsg])
+def test_two_heads_of_every_layer_look_at_the_neighbours(build):
+    ids = corpus_stream.make_batch(0, 160, 1)["input_ids"]
+    with torch.inference_mode():
+        shares = _first_attention(build().eval(), ids)
+    assert len(shares) == 3
+    for layer in shares:
+        assert layer[0].argmax() == 1  # the token before
+        assert layer[1].argmax() == 3  # the token after
+        assert layer[:2].amax(1).min() > 0.6
+        assert layer[2].max() < 0.1  # leans to near tokens and no more
+        assert layer[2].argmax() == 2
 
 
 def test_a_batch_has_one_global_token_a_document_and_ends_its_summaries():
@@ -140,7 +169,7 @@ def test_an_interrupted_run_goes_on_to_the_same_model(tmp_path):
     assert model.generation_config.max_new_tokens == training.LONGEST_SUMMARY
     assert load_tokenizer(str(broken))("a").input_ids == bundled_tokenizer()("a").input_ids
     positions = model.led.encoder.embed_positions.weight.float()
-    torch.testing.assert_close(positions, recipes.periodic_positions(*positions.shape), atol=1e-4, rtol=0)
+    torch.testing.assert_close(positions, first_weights.periodic_positions(*positions.shape), atol=1e-4, rtol=0)
     record = json.loads((broken / "training.json").read_text())
     assert record["recipe"]["steps"] == SHORT.steps
 
