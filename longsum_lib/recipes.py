@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -191,7 +191,7 @@ _HALF_BATCHES = Recipe(tokens_per_batch=4096, short_tokens_per_batch=2048)
 TINY_MODELS: dict[str, TinyModel] = {
     "led": TinyModel(tiny_led, Recipe(), first_token_global=True),
     "pegasus-x": TinyModel(tiny_pegasus_x, _HALF_BATCHES),
-    "longt5": TinyModel(tiny_longt5, _HALF_BATCHES),
+    "longt5": TinyModel(tiny_longt5, replace(_HALF_BATCHES, steps=3600)),
     "lsg": TinyModel(tiny_lsg, _HALF_BATCHES),
 }
 """The mechanisms that ``longsum train --model`` knows."""
