@@ -13,6 +13,9 @@ FAMILIES = ("led", "pegasus_x", "longt5_local", "longt5_tglobal", "lsg", "bigbir
 """Kinds of encoders; ``full`` is BART's layer with one fused full attention, for comparison."""
 
 MEBIBYTE = 2**20
+STREAMING = ("led", "pegasus_x", "longt5_local", "longt5_tglobal", "bigbird_pegasus")
+"""Encoders whose layers long inputs pass in runs of rows, see longsum_lib.models.streaming."""
+
 ROWS_PER_CALL = 4096  # queries of one attention call, see longsum_lib.attention.key_sets
 ROWS_PER_CHUNK = 512  # rows of a feed-forward chunk, see longsum_lib.models.layers
 ROWS_PER_STEP = {"cpu": 2048, "gpu": 16384}  # rows that stream through a layer, see longsum_lib.models.streaming
@@ -151,28 +154,44 @@ def copy_bytes(m: Mapping) -> float:
 def encoder_bytes(m: Mapping) -> float:
     """Peak of the encoder beyond the weights, at inference.
 
-    Every layer holds its input, queries, keys and values, and the context that it computes: five copies. A sixth are
-    the normalized states where the layer normalizes first and keeps them, or LSG's selected keys and values; PEGASUS-X
-    keeps a table of positions besides. LED streams: it holds one copy and the temporaries of a few thousand rows.
+    A layer that streams holds one copy of the states and the temporaries of a few thousand rows. A short input, and
+    LSG, pass through a layer at once, which holds its input, queries, keys, values and the context that it computes:
+    five copies; a sixth are normalized states, or LSG's selected keys and values.
     """
-    copies, family = copy_bytes(m), m["family"]
-    rows, wide = m["batch"] * m["length"], m["inner"] / m["d_model"]
-    if family == "led" and rows > ROWS_PER_STEP[m["device"]]:
-        return copies + _streamed_bytes(m)
-    projected = 4 * copies * wide  # query, key, value and context
-    if family == "pegasus_x":
-        held = 2 * copies + m["length"] * m["d_model"] * 4
-    elif family == "lsg":
-        held = copies + (2 * copies / m["sparsity_factor"] if m["sparsity_factor"] else 0)
-    elif family == "longt5_tglobal":
-        held = copies + 2 * copies / m["block_size"]
-    elif family == "longt5_local":
-        held = copies
-    else:
-        held = 2 * copies
-    if is_t5(m) and m["bytes_per_number"] == 2 and m["fp16"]:
-        held += copies  # the residual sum stays in fp32
-    return held + projected + _call_bytes(m, m["length"])
+    copies, rows = state_bytes(m), m["batch"] * m["length"]
+    table = m["length"] * m["d_model"] * 4 if m["family"] == "pegasus_x" else 0  # of positions, in fp32
+    streams = m["family"] in STREAMING and rows > ROWS_PER_STEP[m["device"]]
+    layer = _streamed_bytes(m) if streams else _whole_bytes(m)
+    # The table's angles and sines exist beside it while it is made.
+    return copies + _side_bytes(m) + max(table + layer, 2.5 * table)
+
+
+def state_bytes(m: Mapping) -> float:
+    """Bytes of the states between layers: those of T5 stay in fp32 beside fp16 weights."""
+    return copy_bytes(m) * (2 if is_t5(m) and m["fp16"] else 1)
+
+
+def _side_bytes(m: Mapping) -> float:
+    """Keys and values of transient global tokens."""
+    return 2 * copy_bytes(m) / m["block_size"] if m["family"] == "longt5_tglobal" else 0
+
+
+def _whole_bytes(m: Mapping) -> float:
+    """Temporaries of a layer through which all rows pass at once."""
+    copies = copy_bytes(m)
+    out = 4 * copies * m["inner"] / m["d_model"]  # query, key, value and context
+    if m["family"] == "lsg":
+        out += 2 * copies / m["sparsity_factor"] if m["sparsity_factor"] else 0
+    elif m["family"] in ("pegasus_x", "bigbird_pegasus", "full"):
+        out += copies
+    feeding = copies * m["inner"] / m["d_model"] + _chunk_bytes(m)
+    return max(out + _call_bytes(m, m["length"]), feeding)
+
+
+def _chunk_bytes(m: Mapping) -> float:
+    """Temporaries of a chunk of the feed-forward block: its inner states before and after the activation."""
+    rows = min(m["batch"] * m["length"], ROWS_PER_CHUNK)
+    return rows * (products_of_ffn(m) * m["ffn"] + 2 * m["d_model"]) * m["bytes_per_number"]
 
 
 def _call_bytes(m: Mapping, rows: float) -> float:
@@ -180,24 +199,29 @@ def _call_bytes(m: Mapping, rows: float) -> float:
     call = min(rows, ROWS_PER_CALL)
     output = (2 if rows > ROWS_PER_CALL else 1) * call * m["inner"] * m["bytes_per_number"]
     scores = 0
-    if m["family"] == "longt5_tglobal":  # the fused kernel lays out the biases of up to 1,024 queries
-        blocks = m["length"] / m["block_size"]
-        scores = m["heads"] * min(1024, blocks) * blocks * 4
     if m["device"] == "gpu":  # fp32, three at a time: scores, shifted, exponentials
         scores = 12 * min(SCORES_PER_CALL, m["heads"] * call * keys_per_query(m))
-    sums = rows * m["heads"] * 4
-    return output + scores + sums
+    return output + scores + rows * m["heads"] * 4
 
 
 def _streamed_bytes(m: Mapping) -> float:
-    """Temporaries of LED's streaming layer: keys and values around a run of rows, twice while the run moves on."""
-    step, size = ROWS_PER_STEP[m["device"]], m["bytes_per_number"]
-    run = step * m["inner"] * size
-    near = (step + 2 * m["window"]) * m["inner"] * size
-    inner_rows = 2 * ROWS_PER_CHUNK * m["ffn"] * size
-    global_scores = 2 * m["globals"] * m["heads"] * m["length"] * 4
-    attending = 4 * near + 3 * run + _call_bytes(m, step)
-    return max(attending, 2 * near + 3 * run + inner_rows) + global_scores
+    """Temporaries of a layer through which runs of rows pass one after another.
+
+    While a run moves on, keys and values around the run before and around the new one exist; then its queries,
+    their context and the output of the attention call.
+    """
+    n, step, size = m["length"], ROWS_PER_STEP[m["device"]], m["bytes_per_number"]
+    row = m["inner"] * size
+    reach = 2 * m["block_size"] if m["family"] == "bigbird_pegasus" else 2 * m["window"]
+    near, rest = min(n, step + reach), max(0, n - step)
+    first = 2 * near + 3 * min(n, step)
+    later = (
+        0 if m["family"] == "pegasus_x" else 2 * near + 2 * min(step + reach, rest + reach / 2) + 3 * min(step, rest)
+    )
+    attending = max(first, later) * row + _call_bytes(m, min(n, step))
+    feeding = (2 * near + 2 * min(n, step)) * row + _chunk_bytes(m)
+    global_scores = 4 * m["globals"] * m["heads"] * n * 4 if m["family"] == "led" else 0
+    return max(attending, feeding) + global_scores
 
 
 def decoder_bytes(m: Mapping) -> dict[str, float]:
@@ -208,7 +232,8 @@ def decoder_bytes(m: Mapping) -> dict[str, float]:
     rows = m["batch"] * m["beams"]
     own = 2 * m["decoder_layers"] * rows * m["new_tokens"] * m["inner"] * size
     logits = 6 * rows * m["vocabulary"] * 4
-    table = m["length"] * m["d_model"] * 4 if m["family"] == "pegasus_x" else 0
+    # PEGASUS-X keeps its tables of positions, that of the decoder with 1,024 rows.
+    table = (m["length"] + 1024) * m["d_model"] * 4 if m["family"] == "pegasus_x" else 0
     # While a layer's keys and values are laid out by heads, they exist twice.
     peak = copies + table + cross + 2 * copies * per_copy + own + logits
     return {"decoder": peak, "cross_cache": cross, "self_cache": own}

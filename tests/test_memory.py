@@ -1,0 +1,329 @@
+"""Predicted memory and work against what the models hold and allocate; the formulas; the command."""
+
+import json
+import subprocess
+import sys
+from functools import cache
+
+import pytest
+import torch
+from families import FAMILIES
+
+from longsum_lib import LSGBartConfig, LSGPegasusConfig, memory
+from longsum_lib.cli import main
+from longsum_lib.errors import ModelNotFound, OptionError, UnsupportedModel
+from longsum_lib.memory_formulas import FAMILIES as KINDS
+from longsum_lib.memory_formulas import WORKSPACE, plan
+
+GIB = 2**30
+SIZES = {"d_model": 64, "encoder_ffn_dim": 128, "decoder_ffn_dim": 128, "vocab_size": 300}
+T5_SIZES = {"d_model": 64, "d_kv": 16, "d_ff": 128, "vocab_size": 300}
+LSG = {"encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4}
+NAMES = [*FAMILIES, "lsg_pegasus", "lsg_bart"]
+
+
+def config(name, **changes):
+    if name == "lsg_pegasus":
+        return LSGPegasusConfig(**LSG | SIZES | changes)
+    if name == "lsg_bart":
+        return LSGBartConfig(**LSG | SIZES | changes)
+    return FAMILIES[name].config(**(T5_SIZES if name.startswith("longt5") else SIZES) | changes)
+
+
+def build(name, **changes):
+    import longsum_lib
+
+    if name in FAMILIES:
+        return FAMILIES[name].ours()(config(name, **changes)).eval()
+    classes = {"lsg_pegasus": "LSGPegasus", "lsg_bart": "LSGBart"}
+    return getattr(longsum_lib, classes[name] + "ForConditionalGeneration")(config(name, **changes)).eval()
+
+
+def stored(model):
+    return sum(t.numel() for t in [*model.parameters(), *model.buffers()])
+
+
+# --- weights --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_number_of_a_model_is_counted(name):
+    found = memory.predict(memory.config_numbers(config(name)), length=64)
+    assert found["parameters"] == stored(build(name))
+
+
+@pytest.mark.parametrize("gated", ["relu", "gated-gelu"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_every_number_of_other_longt5_is_counted(gated, tied):
+    changes = {"feed_forward_proj": gated, "tie_word_embeddings": tied}
+    found = memory.predict(memory.config_numbers(config("longt5_local", **changes)), length=64)
+    assert found["parameters"] == stored(build("longt5_local", **changes))
+
+
+@pytest.mark.parametrize("scheme", ["int8", "nf4"])
+@pytest.mark.parametrize("name", ["led", "pegasus_x", "longt5_global", "bigbird_pegasus", "lsg_pegasus"])
+def test_quantized_weights(tmp_path, name, scheme):
+    pytest.importorskip("bitsandbytes")
+    from longsum_lib import load
+
+    build(name).save_pretrained(tmp_path)
+    model = load(tmp_path, quantization=scheme)
+    layers = [m for m in model.modules() if type(m).__name__ in ("Linear4bit", "Linear8bitLt")]
+    found = memory.predict(memory.config_numbers(model.config), length=64, quantization=scheme)
+    assert found["quantizable"] == sum(m.in_features * m.out_features for m in layers)
+    # get_memory_footprint leaves out the scales: a twelfth of 4 bits, and little of 8.
+    assert found["weights"] == pytest.approx(model.get_memory_footprint(), rel=0.02)
+    assert found["weights"] >= model.get_memory_footprint()
+
+
+def test_wo_of_t5_stays_in_fp32_beside_fp16():
+    numbers = memory.config_numbers(config("longt5_local"))
+    half, brain = (memory.predict(numbers, length=64, dtype=dtype)["weights"] for dtype in ("fp16", "bf16"))
+    assert half - brain == 4 * 64 * 128 * 2  # four `wo`, two bytes more each
+
+
+# Numbers of weights counted with each class of transformers, in millions; of LSG with ours.
+PUBLISHED = {
+    "allenai/led-base-16384": 161.8,
+    "allenai/led-large-16384": 459.8,
+    "google/pegasus-x-base": 272.3,
+    "google/pegasus-x-large": 568.7,
+    "google/long-t5-tglobal-base": 247.6,
+    "google/bigbird-pegasus-large-arxiv": 576.9,
+}
+
+
+@pytest.mark.parametrize(("name", "millions"), PUBLISHED.items())
+def test_published_checkpoints(name, millions):
+    found = memory.predict(memory.model_numbers(name), length=1024)
+    assert found["parameters"] / 1e6 == pytest.approx(millions, abs=0.1)
+
+
+def test_the_table_of_published_checkpoints_agrees_with_the_registry():
+    from longsum_lib.models.registry import HUB_MODELS
+
+    hub = {model.name: model for model in HUB_MODELS}
+    for name, numbers in memory.published().items():
+        assert numbers["family"] in KINDS
+        if name in hub:
+            assert numbers["limit"] in (0, hub[name].tokens)
+            assert numbers["family"].startswith(hub[name].model_type.removesuffix("_pegasus")[:6])
+
+
+# --- peaks ----------------------------------------------------------------------------------------
+
+
+def peak(run):
+    """The most that a run's tensors take at one moment, in bytes: what the allocator was asked for, no timing."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        run()
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    held = most = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        most = max(most, held)
+    return most
+
+
+WIDE = {
+    "led": {"attention_window": [256, 256], "max_encoder_position_embeddings": 16384},
+    "pegasus_x": {"num_global_tokens": 32, "block_size": 128},
+    "longt5_local": {"local_radius": 127, "d_kv": 32},
+    "longt5_global": {"local_radius": 127, "d_kv": 32, "global_block_size": 16},
+    "bigbird_pegasus": {"block_size": 64, "max_position_embeddings": 16384},
+    "lsg_pegasus": {"max_position_embeddings": 16384},
+    "lsg_bart": {"max_position_embeddings": 16384},
+}
+
+
+@cache
+def wide(name):
+    widths = {"d_model": 128, "encoder_ffn_dim": 512, "decoder_ffn_dim": 512}
+    torch.manual_seed(0)
+    return build(name, **({"d_model": 128, "d_ff": 512} if name.startswith("longt5") else widths), **WIDE[name])
+
+
+@pytest.mark.parametrize("length", [1000, 3000, 9000])
+@pytest.mark.parametrize("name", NAMES)
+def test_encoder_peak(name, length):
+    model = wide(name)
+    ids = torch.randint(3, 300, (1, length))
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if name == "led":
+        inputs["global_attention_mask"] = torch.zeros_like(ids)
+        inputs["global_attention_mask"][:, 0] = 1
+    encoder = model.get_encoder()
+    with torch.no_grad():
+        encoder(**{key: value[:, :300] for key, value in inputs.items()})
+    if name == "pegasus_x":
+        encoder.embed_positions._table = None  # it is kept from one document to the next
+    found = memory.predict(memory.config_numbers(model.config), length=length)
+    measured = peak(lambda: encoder(**inputs))
+    assert found["encoder"] == pytest.approx(measured, rel=0.1), found["encoder"] / measured
+
+
+@pytest.mark.parametrize("name", ["led", "pegasus_x", "longt5_global", "bigbird_pegasus", "lsg_pegasus"])
+@pytest.mark.parametrize(("length", "beams", "new_tokens"), [(6000, 4, 8), (200, 4, 100)])
+def test_decoder_peak(name, length, beams, new_tokens):
+    from transformers.modeling_outputs import BaseModelOutput
+
+    changes = {"led": {"max_decoder_position_embeddings": 256, "max_encoder_position_embeddings": 16384}}
+    changes |= {"bigbird_pegasus": {"max_position_embeddings": 8192}, "lsg_pegasus": {"max_position_embeddings": 8192}}
+    model = build(name, **changes.get(name, {}))
+    states = torch.randn(1, length + (name == "lsg_pegasus"), 64)  # a global token in front
+
+    def run():
+        encoded = BaseModelOutput(last_hidden_state=states)
+        mask = torch.ones(1, length, dtype=torch.long)
+        tokens = {"min_new_tokens": new_tokens, "max_new_tokens": new_tokens}
+        model.generate(encoder_outputs=encoded, attention_mask=mask, num_beams=beams, **tokens)
+
+    numbers = memory.config_numbers(model.config)
+    found = memory.predict(numbers, length=length, beams=beams, new_tokens=new_tokens)
+    # What the encoder leaves is there before: its output, and the positions of PEGASUS-X.
+    measured = peak(run) + states.nbytes * (2 if name == "pegasus_x" else 1)
+    assert found["decoder"] == pytest.approx(measured, rel=0.1), found["decoder"] / measured
+
+
+PROGRAM = """
+import json, sys, torch
+torch.set_num_threads(1)
+sys.path[:0] = sys.argv[1:3]
+from benchmarks.measure import extra_mebibytes
+from benchmarks import programs
+from longsum_lib import memory
+programs.quiet()
+programs.BASE.update(d_model=256, heads=4, ffn=1024, window=256)
+encoder = programs.led_encoder(programs.OURS, 65536, 1)
+run = programs.encode(programs.OURS, encoder, programs.Document.random(65536))
+start = programs.encode(programs.OURS, encoder, programs.Document.random(1100))
+numbers = memory.config_numbers(encoder.config)
+found = memory.predict(numbers, length=65536)
+print(json.dumps([found["encoder"] + found["workspace"], extra_mebibytes(run, start) * 2**20]))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak from /proc")
+def test_peak_of_a_process():
+    """What the operating system sees, in a process of its own: tensors, and what the libraries take beside them."""
+    from pathlib import Path
+
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(root), str(root / "tests")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+        env={"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin"},
+    )
+    predicted, measured = json.loads(done.stdout.splitlines()[-1])
+    assert measured == pytest.approx(predicted, abs=1.5 * WORKSPACE["cpu"])
+
+
+def test_predictions_against_the_stored_measurements():
+    """Peaks of whole processes at LED's base width, two layers. Of shorter inputs the libraries' share is the larger."""
+    from benchmarks import programs
+    from longsum_lib.viz.results import load_results
+
+    rows = [row for row in load_results("cpu").rows("encoder_memory") if row["length"] >= 8192]
+    assert rows
+    for row in rows:
+        numbers = memory.config_numbers(programs.led_config(row["length"], layers=2))
+        found = memory.predict(numbers, length=row["length"])
+        predicted = (found["encoder"] + found["workspace"]) / 2**20
+        assert predicted == pytest.approx(row["extra_mib"], rel=0.1), row
+
+
+# --- work -----------------------------------------------------------------------------------------
+
+
+def test_work_is_that_of_the_benchmarks():
+    from benchmarks import encoders
+
+    for name, found in encoders.ENCODERS.items():
+        numbers = memory.config_numbers(found.config(8192))
+        assert memory.predict(numbers, length=8192)["encoder_work"] == found.multiply_adds(8192), name
+
+
+@pytest.mark.parametrize("length", [1, 7, 50, 200])
+def test_pairs_are_those_of_the_patterns(length):
+    from longsum_lib.attention import patterns
+
+    found = plan({**memory.model_numbers("allenai/led-base-16384"), "length": length, "window": 5, "globals": 0})
+    assert found["pairs"] == patterns.sliding_window(length, 5).sum()
+    full = plan({**memory.model_numbers("allenai/led-base-16384"), "family": "full", "length": length})
+    assert full["pairs"] == length * length
+
+
+# --- what fits ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", memory.published())
+def test_the_largest_input_is_the_last_that_fits(name):
+    numbers = memory.model_numbers(name)
+    options = {"beams": 4, "dtype": "bf16", "device": "gpu"}
+    size = 14.7 * GIB
+    length = memory.largest_input(numbers, size, **options)
+    assert length > 0
+    assert memory.predict(numbers, length=length, **options)["total"] <= size
+    if length != numbers["limit"]:
+        assert memory.predict(numbers, length=length + 1, **options)["total"] > size
+    assert memory.largest_input(numbers, 2**20, **options) == 0
+
+
+def test_numbers_are_plain_and_so_are_results():
+    """The book's calculator evaluates the same formulas in the browser."""
+    result = plan(memory.model_numbers("google/pegasus-x-base"))
+    assert json.loads(json.dumps(result)) == result
+    assert all(type(value) in (int, float) for value in result.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"length": 0}, "length is 0, expected at least 1"),
+        ({"beams": 0}, "beams is 0"),
+        ({"dtype": "fp17"}, "unknown number format 'fp17'.*expected fp32, bf16, fp16"),
+        ({"quantization": "int3"}, "unknown quantization 'int3'; expected one of: none, int8, nf4"),
+        ({"device": "tpu"}, "unknown device 'tpu'; expected cpu or gpu"),
+    ],
+)
+def test_options_that_make_no_sense(options, expected):
+    with pytest.raises(OptionError, match=expected):
+        memory.predict(memory.model_numbers("google/pegasus-x-base"), **{"length": 64} | options)
+
+
+def test_models_that_write_nothing_or_do_not_exist(tmp_path):
+    from longsum_lib import LSGBertConfig
+
+    with pytest.raises(UnsupportedModel, match=r"is an encoder \(lsg_bert\); expected a model that writes summaries"):
+        memory.config_numbers(LSGBertConfig())
+    with pytest.raises(ModelNotFound):
+        memory.model_numbers(str(tmp_path / "nothing"))
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def test_command(capsys):
+    assert main(["memory", "google/pegasus-x-large", "--dtype", "bf16", "--quantize", "nf4", "--device", "gpu"]) == 0
+    out = capsys.readouterr().out
+    assert "google/pegasus-x-large, 16,384 tokens, 4 beams, bf16, weights nf4, on a GPU" in out
+    assert "weights (569 million)" in out
+    assert "A100-80" in out
+
+
+def test_command_for_a_bundled_model_as_json(capsys):
+    assert main(["memory", "led-tiny", "--length", "4096", "--memory", "1", "--output", "json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["largest_input"] == {"1 GiB": 16384}
+    assert result["length"] == 4096
+    assert result["total"] > result["weights"] > 0
+
+
+def test_command_with_an_unknown_model(capsys):
+    assert main(["memory", "./no/such/folder"]) == 1
+    assert "there is no folder" in capsys.readouterr().err
