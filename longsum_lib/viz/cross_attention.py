@@ -2,7 +2,8 @@
 
 For each word only the strongest tokens of the document are kept, and the whole of the weights summed over equal parts
 of the document, so that a document of many thousand tokens takes some tens of kilobytes.
-:class:`~longsum_lib.viz.SummarySourceExplorer` shows it; everything here works without a browser.
+:class:`~longsum_lib.viz.explorers.summary_source.SummarySourceExplorer` shows it; everything here works without a
+browser.
 """
 
 from __future__ import annotations
