@@ -1,13 +1,20 @@
 """The page that helps to choose a model says what the library says."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
+from longsum_lib import memory
 from longsum_lib.models.registry import HUB_MODELS
 
-PAGE = (Path(__file__).resolve().parents[1] / "book" / "choosing-a-model.md").read_text()
+BOOK = Path(__file__).resolve().parents[1] / "book"
+sys.path.insert(0, str(BOOK / "ext"))
+
+import book_memory  # noqa: E402
+
+PAGE = (BOOK / "choosing-a-model.md").read_text()
 ROW = re.compile(
     r"^\| \[(\S+)\]\(https://huggingface\.co/(\S+)\) \| ([\d,]+) \| (yes|no) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE
 )
@@ -37,3 +44,45 @@ def test_every_score_has_a_source():
         assert marks, row
         used |= set(marks)
     assert used == set(re.findall(r"^\[\^([\w-]+)\]:", PAGE, re.M))
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+def test_memory_table_has_every_published_model_in_the_format_of_a_t4():
+    rows = {row[0]: row for row in book_memory.rows()}
+    assert set(rows) == set(memory.published())
+    assert rows["google/pegasus-x-large"][2] == "fp32"  # its activations leave the range of fp16
+    assert rows["allenai/led-large-16384"][2] == "fp16"
+    assert rows["google/bigbird-pegasus-large-arxiv"][4:] == ("–", "–", "4,096")
+    for row in rows.values():
+        assert len(row) == len(book_memory.HEAD)
+
+
+def test_memory_table_shows_what_the_library_predicts():
+    numbers = memory.model_numbers("google/long-t5-tglobal-xl")
+    _, size, dtype, short, long, quantized, longest = book_memory.row("google/long-t5-tglobal-xl", numbers, 9 * 2**30)
+    run = {"beams": 4, "dtype": dtype, "device": "gpu"}
+    peaks = [memory.predict(numbers, length=length, **run)["total"] / 2**30 for length in (4096, 16384)]
+    assert short == f"{peaks[0]:.1f}"
+    assert long == f"{peaks[1]:.1f} (too much)"
+    assert float(quantized) < peaks[1]
+    assert int(longest.replace(",", "")) <= memory.largest_input(numbers, 9 * 2**30, **run)
+    assert size.endswith("billion")
+
+
+def test_pages_claims_about_costs_are_true():
+    # book/cost.md, "Things to try"
+    def predict(name, **options):
+        return memory.predict(memory.model_numbers(name), device="gpu", **options)
+
+    one, eight = (predict("google/pegasus-x-large", length=16384, beams=beams) for beams in (1, 8))
+    assert one["cross_cache"] == eight["cross_cache"]
+    short, long = (predict("google/pegasus-x-large", length=length) for length in (16384, 65536))
+    assert long["total"] < 4 * short["total"]
+    saved = {}
+    for name, dtype in (("google/long-t5-tglobal-xl", "fp32"), ("google/pegasus-x-base", "fp16")):
+        plain, nf4 = (predict(name, length=16384, dtype=dtype, quantization=q)["total"] for q in (None, "nf4"))
+        saved[name] = (plain - nf4) / 2**30
+    assert saved["google/long-t5-tglobal-xl"] > 5
+    assert saved["google/pegasus-x-base"] < 0.5
