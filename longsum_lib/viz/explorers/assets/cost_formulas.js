@@ -2,6 +2,7 @@
 
 const COST = (() => {
   const MEBIBYTE = 2 ** 20;
+  const STREAMING = ["led", "pegasus_x", "longt5_local", "longt5_tglobal", "bigbird_pegasus"];
   const ROWS_PER_CALL = 4096;
   const ROWS_PER_CHUNK = 512;
   const ROWS_PER_STEP = { cpu: 2048, gpu: 16384 };
@@ -67,39 +68,49 @@ const COST = (() => {
   const copyBytes = (m) => m.batch * m.length * m.d_model * m.bytes_per_number;
 
   function encoderBytes(m) {
+    const table = m.family === "pegasus_x" ? m.length * m.d_model * 4 : 0;
+    const streams = STREAMING.includes(m.family) && m.batch * m.length > ROWS_PER_STEP[m.device];
+    const layer = streams ? streamedBytes(m) : wholeBytes(m);
+    return stateBytes(m) + sideBytes(m) + Math.max(table + layer, 2.5 * table);
+  }
+
+  const stateBytes = (m) => copyBytes(m) * (isT5(m) && m.fp16 ? 2 : 1);
+  const sideBytes = (m) => (m.family === "longt5_tglobal" ? (2 * copyBytes(m)) / m.block_size : 0);
+
+  function wholeBytes(m) {
     const copies = copyBytes(m);
-    const rows = m.batch * m.length;
-    if (m.family === "led" && rows > ROWS_PER_STEP[m.device]) return copies + streamedBytes(m);
-    const projected = (4 * copies * m.inner) / m.d_model;
-    let held = 2 * copies;
-    if (m.family === "pegasus_x") held = 2 * copies + m.length * m.d_model * 4;
-    else if (m.family === "lsg") held = copies + (m.sparsity_factor ? (2 * copies) / m.sparsity_factor : 0);
-    else if (m.family === "longt5_tglobal") held = copies + (2 * copies) / m.block_size;
-    else if (m.family === "longt5_local") held = copies;
-    if (isT5(m) && m.bytes_per_number === 2 && m.fp16) held += copies;
-    return held + projected + callBytes(m, m.length);
+    let out = (4 * copies * m.inner) / m.d_model;
+    if (m.family === "lsg") out += m.sparsity_factor ? (2 * copies) / m.sparsity_factor : 0;
+    else if (["pegasus_x", "bigbird_pegasus", "full"].includes(m.family)) out += copies;
+    const feeding = (copies * m.inner) / m.d_model + chunkBytes(m);
+    return Math.max(out + callBytes(m, m.length), feeding);
+  }
+
+  function chunkBytes(m) {
+    const rows = Math.min(m.batch * m.length, ROWS_PER_CHUNK);
+    return rows * (productsOfFfn(m) * m.ffn + 2 * m.d_model) * m.bytes_per_number;
   }
 
   function callBytes(m, rows) {
     const call = Math.min(rows, ROWS_PER_CALL);
     const output = (rows > ROWS_PER_CALL ? 2 : 1) * call * m.inner * m.bytes_per_number;
-    let scores = 0;
-    if (m.family === "longt5_tglobal") {
-      const blocks = m.length / m.block_size;
-      scores = m.heads * Math.min(1024, blocks) * blocks * 4;
-    }
-    if (m.device === "gpu") scores = 12 * Math.min(SCORES_PER_CALL, m.heads * call * keysPerQuery(m));
+    const scores = m.device === "gpu" ? 12 * Math.min(SCORES_PER_CALL, m.heads * call * keysPerQuery(m)) : 0;
     return output + scores + rows * m.heads * 4;
   }
 
   function streamedBytes(m) {
+    const { length: n, bytes_per_number: size } = m;
     const step = ROWS_PER_STEP[m.device];
-    const size = m.bytes_per_number;
-    const run = step * m.inner * size;
-    const near = (step + 2 * m.window) * m.inner * size;
-    const innerRows = 2 * ROWS_PER_CHUNK * m.ffn * size;
-    const globalScores = 2 * m.globals * m.heads * m.length * 4;
-    return Math.max(4 * near + 3 * run + callBytes(m, step), 2 * near + 3 * run + innerRows) + globalScores;
+    const row = m.inner * size;
+    const reach = 2 * (m.family === "bigbird_pegasus" ? m.block_size : m.window);
+    const near = Math.min(n, step + reach);
+    const rest = Math.max(0, n - step);
+    const first = 2 * near + 3 * Math.min(n, step);
+    const later = m.family === "pegasus_x" ? 0 : 2 * near + 2 * Math.min(step + reach, rest + reach / 2) + 3 * Math.min(step, rest);
+    const attending = Math.max(first, later) * row + callBytes(m, Math.min(n, step));
+    const feeding = (2 * near + 2 * Math.min(n, step)) * row + chunkBytes(m);
+    const globalScores = m.family === "led" ? 4 * m.globals * m.heads * n * 4 : 0;
+    return Math.max(attending, feeding) + globalScores;
   }
 
   function decoderBytes(m) {
@@ -109,7 +120,7 @@ const COST = (() => {
     const rows = m.batch * m.beams;
     const own = 2 * m.decoder_layers * rows * m.new_tokens * m.inner * m.bytes_per_number;
     const logits = 6 * rows * m.vocabulary * 4;
-    const table = m.family === "pegasus_x" ? m.length * m.d_model * 4 : 0;
+    const table = m.family === "pegasus_x" ? (m.length + 1024) * m.d_model * 4 : 0;
     const decoder = copies + table + cross + 2 * copies * perCopy + own + logits;
     return { decoder, cross_cache: cross, self_cache: own };
   }
