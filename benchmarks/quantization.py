@@ -1,0 +1,138 @@
+"""What quantized weights cost and save: key facts, error, size, time. ``python -m benchmarks.quantization led-tiny …``.
+
+Rows of the models that are named are measured anew, the others stay. Chapter 16 reads the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import time
+from pathlib import Path
+
+import torch
+
+from . import machine
+from .measure import in_turns
+from .programs import quiet
+
+FILE = Path(__file__).parents[1] / "longsum_lib" / "data" / "benchmarks" / "quantization.json"
+SCHEMES = ("none", "int8", "nf4", "fp4")
+LENGTH, DOCUMENTS, BATCH = 1024, 40, 8
+LAYER = (1024, 4096)
+ROWS = (1, 4, 256)
+
+Row = dict[str, object]
+
+
+def load_scheme(name: str, scheme: str) -> torch.nn.Module:
+    """Load a model on the CPU, what is not quantized in fp32."""
+    from longsum_lib import load
+
+    return load(name, device="cpu", dtype="fp32", quantization=None if scheme == "none" else scheme)
+
+
+def facts(name: str, scheme: str, documents: int) -> Row:
+    """Write summaries with a quantized model and count the key facts that are right."""
+    from longsum_lib import load_tokenizer
+    from longsum_lib.evaluation import evaluate
+
+    model, start = load_scheme(name, scheme), time.perf_counter()
+    scores = evaluate(
+        model, load_tokenizer(name), length=LENGTH, limit=documents, batch_size=BATCH, baselines=False, num_beams=1
+    )
+    size = model.get_memory_footprint()
+    counted = {key: scores[key] for key in ("recall", "precision")}
+    return {
+        "model": name,
+        "scheme": scheme,
+        "length": LENGTH,
+        "documents": documents,
+        **counted,
+        "bytes": size,
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+
+
+def errors(name: str, scheme: str) -> Row:
+    """Compare a quantized model's weights with the plain ones: relative error over all quantized weights."""
+    from longsum_lib.models.quantized import dense_parameters
+
+    plain, other = load_scheme(name, "none"), load_scheme(name, scheme)
+    wrong = right = 0.0
+    modules = dict(plain.named_modules())
+    for path, module in other.named_modules():
+        if type(module).__name__ in ("Linear4bit", "Linear8bitLt"):
+            weight = modules[path].weight.detach()
+            found, _ = dense_parameters(module, torch.float32)
+            wrong += float((found - weight).square().sum())
+            right += float(weight.square().sum())
+    return {"model": name, "scheme": scheme, "weight_error": round((wrong / right) ** 0.5, 5)}
+
+
+def layers(dtype: torch.dtype) -> dict[str, torch.nn.Module]:
+    """Make one layer in every scheme, as ``load`` makes it."""
+    from bitsandbytes.nn import Linear4bit, Linear8bitLt
+
+    torch.manual_seed(0)
+    plain = torch.nn.Linear(*LAYER)
+    out: dict[str, torch.nn.Module] = {"none": plain.to(dtype)}
+    weights = {name: tensor.clone().float() for name, tensor in plain.state_dict().items()}
+    for scheme in ("nf4", "fp4"):
+        layer = Linear4bit(*LAYER, compute_dtype=dtype, quant_type=scheme)
+        layer.load_state_dict(weights)
+        out[scheme] = layer.to("cpu").eval()
+        out[scheme].support_avx512bf16_for_cpu = dtype == torch.bfloat16
+    layer = Linear8bitLt(*LAYER, has_fp16_weights=False, threshold=6.0)
+    layer.load_state_dict(weights)
+    out["int8"] = layer.to("cpu").eval()
+    return out
+
+
+@torch.no_grad()
+def speed(rounds: int) -> list[Row]:
+    """Time one layer of 1,024 to 4,096 features in every scheme and both formats, in turns."""
+    rows = []
+    for dtype in (torch.float32, torch.bfloat16):
+        made = layers(dtype)
+        for count in ROWS:
+            states = torch.randn(1, count, LAYER[0]).to(dtype)
+            runs = {name: lambda layer=layer, x=states: [layer(x) for _ in range(10)] for name, layer in made.items()}
+            for run in runs.values():
+                run()
+            for name, times in in_turns(runs, rounds).items():
+                value = round(times["median"] * 100, 3)
+                rows.append({"scheme": name, "dtype": str(dtype)[6:], "rows": count, "milliseconds": value})
+    return rows
+
+
+def main() -> None:
+    """Measure what is asked for and update the file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", help="bundled names")
+    parser.add_argument("--documents", type=int, default=DOCUMENTS)
+    parser.add_argument("--speed", type=int, metavar="ROUNDS", help="time one layer too")
+    options = parser.parse_args()
+    quiet()
+    content = json.loads(FILE.read_text()) if FILE.is_file() else {"facts": [], "errors": [], "speed": []}
+    for name in options.models:
+        for table in ("facts", "errors"):
+            content[table] = [row for row in content[table] if row["model"] != name]
+        for scheme in SCHEMES:
+            content["facts"].append(facts(name, scheme, options.documents))
+            print(content["facts"][-1], flush=True)
+            if scheme != "none":
+                content["errors"].append(errors(name, scheme))
+    if options.speed:
+        content["speed"] = speed(options.speed)
+    content |= {
+        "date": datetime.date.today().isoformat(),
+        "machine": machine.describe(),
+        "versions": machine.versions(),
+    }
+    FILE.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
