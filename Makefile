@@ -44,9 +44,10 @@ test: $(READY) ## everything that CI runs
 	$(BIN)/python -m pytest -n $(JOBS) --doctest-modules tests longsum_lib
 	@$(MAKE) --no-print-directory check-notebooks
 
-lint: $(READY) ## ruff: rules and formatting
+lint: $(READY) ## ruff: rules and formatting; codespell
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 check-notebooks: $(READY) ## run every notebook and compare its outputs with the stored ones
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -p no:cacheprovider \
