@@ -183,7 +183,9 @@ def fine_tune(
     """
     if importlib.util.find_spec("accelerate") is None:
         raise MissingExtra("accelerate", "training", "training")
-    from transformers import Seq2SeqTrainer
+    from transformers import PrinterCallback, Seq2SeqTrainer
+
+    from longsum_lib.models.auto import quiet_transformers
 
     settings, output = settings or FineTuning(), Path(output)
     check_precision(settings.precision, model.config)
@@ -207,8 +209,11 @@ def fine_tune(
         compute_metrics=_metrics(tokenizer) if settings.generate else None,
         callbacks=list(callbacks),
     )
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    _finish(trainer, tokenizer, settings, output)
+    if not progress:
+        trainer.remove_callback(PrinterCallback)
+    with quiet_transformers():  # a bar for every file that is written
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        _finish(trainer, tokenizer, settings, output)
     return trainer
 
 
