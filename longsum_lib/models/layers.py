@@ -12,7 +12,8 @@ from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from .cache import SharedCache, beams_per_document
+from .cache import SharedCache
+from .few_rows import attend_documents, attend_rows
 
 # Rows that pass through a feed-forward layer at once at inference: 512 rows of 3,072 fp32 are 6 MiB, which stay in
 # the processor's cache between the two products.
@@ -177,62 +178,6 @@ class DecoderAttention(nn.Module):
         return key, value
 
 
-def attend_rows(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    dropout: float = 0.0,
-    with_weights: bool = False,
-    scale: float | None = None,
-) -> tuple[Tensor, Tensor | None]:
-    """Full attention of ``(rows, heads, length, dim)`` to ``(rows, heads, keys, dim)``; mask bool or additive."""
-    if mask is not None and mask.dtype != torch.bool:
-        mask = mask.to(query.dtype)
-    if not with_weights:
-        return F.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scale), None
-    scale = query.shape[-1] ** -0.5 if scale is None else scale
-    work = torch.promote_types(query.dtype, torch.float32)  # unscaled scores (T5) leave the range of fp16
-    scores = (query.to(work) @ key.to(work).transpose(-1, -2)) * scale
-    if mask is not None and mask.dtype == torch.bool:
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    elif mask is not None:
-        scores = scores + mask
-    weights = F.dropout(scores.softmax(-1), dropout, training=dropout > 0).to(value.dtype)
-    return weights @ value, weights
-
-
-def attend_documents(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    dropout: float = 0.0,
-    with_weights: bool = False,
-    scale: float | None = None,
-) -> tuple[Tensor, Tensor | None]:
-    """Cross-attention of ``(rows, heads, length, dim)`` to ``(documents, heads, keys, dim)``.
-
-    The ``beams = rows / documents`` rows of a document become ``beams · length`` queries of one fused call, so its
-    keys and values are read once, not once a beam.
-
-    Returns:
-        ``(rows, heads, length, dim)`` and the weights ``(rows, heads, length, keys)`` or ``None``.
-    """
-    rows, heads, length, dim = query.shape
-    documents = key.shape[0]
-    beams = beams_per_document(rows, documents)
-    if mask is not None and mask.shape[0] == rows and beams > 1:
-        mask = mask.view(documents, beams, *mask.shape[1:])[:, 0]
-    # (documents, heads, beams * length, dim)
-    grouped = query.view(documents, beams, heads, length, dim).transpose(1, 2).reshape(documents, heads, -1, dim)
-    context, weights = attend_rows(grouped, key, value, mask, dropout, with_weights, scale)
-    context = context.reshape(documents, heads, beams, length, dim).transpose(1, 2).reshape(rows, heads, length, dim)
-    if weights is not None:
-        weights = weights.view(documents, heads, beams, length, -1).transpose(1, 2).flatten(0, 1)
-    return context, weights
-
-
 class DecoderLayer(FeedForward, GradientCheckpointingLayer):
     """A decoder layer of BART's family: self-attention, cross-attention, feed-forward.
 
@@ -351,7 +296,7 @@ def run_decoder(
     if position_bias is not None:
         scores = position_bias(length, past, keys)
         mask = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
-    encoder_mask = None if encoder_padding is None else encoder_padding[:, None, None, :]
+    encoder_mask = _cross_mask(encoder_padding, output_attentions)
     hidden, own, cross = [], [], []
     for layer in decoder.layers:
         if output_hidden_states:
@@ -374,6 +319,16 @@ def run_decoder(
         attentions=tuple(own) if output_attentions else None,
         cross_attentions=tuple(cross) if output_attentions and encoder_states is not None else None,
     )
+
+
+def _cross_mask(padding: Tensor | None, with_weights: bool) -> Tensor | None:
+    """Mask ``(documents, 1, 1, keys)`` of the cross-attention, made once for all layers; ``None`` without padding."""
+    if padding is None or with_weights or torch.compiler.is_compiling() or padding.device.type != "cpu":
+        return None if padding is None else padding[:, None, None, :]
+    if bool(padding.all()):
+        return None
+    mask = torch.zeros(padding.shape, device=padding.device).masked_fill_(~padding, -torch.inf)
+    return mask[:, None, None, :]
 
 
 def new_cache(use_cache: bool, cache: EncoderDecoderCache | None, config) -> EncoderDecoderCache | None:

@@ -14,6 +14,7 @@ from transformers.models.led.modeling_led import (
 )
 
 from .cache import SharedGenerationMixin
+from .few_rows import linear_of_few
 from .heads import ClassificationHead, classification_loss, last_end, rows_at, span_loss
 from .layers import shift_tokens_right, token_loss
 from .led_model import LEDDecoder, LEDEncoder, LEDModel, LEDPreTrainedModel
@@ -109,7 +110,7 @@ class LEDForConditionalGeneration(LEDPreTrainedModel, SharedGenerationMixin):
             output_hidden_states,
             return_dict=True,
         )
-        logits = self.lm_head(outputs.last_hidden_state) + self.final_logits_bias
+        logits = linear_of_few(self.lm_head, outputs.last_hidden_state) + self.final_logits_bias
         output = LEDSeq2SeqLMOutput(loss=token_loss(logits, labels), logits=logits, **_hand_on(outputs))
         return output if return_dict else output.to_tuple()
 

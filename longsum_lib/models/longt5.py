@@ -18,7 +18,16 @@ from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPa
 
 from ..attention.relative_position import distance_bias
 from .cache import SharedGenerationMixin
-from .layers import by_chunks, embed_tokens, new_cache, run_decoder, shift_tokens_right, to_padding, token_loss
+from .few_rows import linear_of_few
+from .layers import (
+    by_chunks,
+    embed_tokens,
+    new_cache,
+    run_decoder,
+    shift_tokens_right,
+    to_padding,
+    token_loss,
+)
 from .longt5_layers import LongT5DecoderBlock, LongT5EncoderBlock, RMSNorm, bias_table, spread
 from .seq2seq import EncoderDecoder
 
@@ -274,7 +283,7 @@ class LongT5ForConditionalGeneration(EncoderDecoder, SharedGenerationMixin, Long
         states = outputs.last_hidden_state
         if getattr(self.config, "scale_decoder_outputs", self.config.tie_word_embeddings):
             states = states * self.config.d_model**-0.5
-        logits = self.lm_head(states)
+        logits = linear_of_few(self.lm_head, states)
         handed_on = {name: outputs[name] for name in outputs if name != "last_hidden_state"}
         output = Seq2SeqLMOutput(loss=token_loss(logits, labels), logits=logits, **handed_on)
         return output if return_dict else output.to_tuple()

@@ -13,6 +13,7 @@ from transformers.modeling_outputs import (
 )
 
 from .cache import SharedGenerationMixin
+from .few_rows import linear_of_few
 from .heads import ClassificationHead, classification_loss, last_end, rows_at, span_loss
 from .layers import shift_tokens_right, token_loss
 from .lsg_base import LSGPreTrainedModel
@@ -113,7 +114,7 @@ class _ForConditionalGeneration(LSGPreTrainedModel, SharedGenerationMixin):
             return_dict=True,
             generator=generator,
         )
-        logits = self.lm_head(outputs.last_hidden_state) + self.final_logits_bias
+        logits = linear_of_few(self.lm_head, outputs.last_hidden_state) + self.final_logits_bias
         output = Seq2SeqLMOutput(loss=token_loss(logits, labels), logits=logits, **_hand_on(outputs))
         return output if return_dict else output.to_tuple()
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput, Seq2SeqModelOutput
 from transformers.utils import ModelOutput
 
+from .few_rows import linear_of_few
 from .layers import shift_tokens_right, token_loss
 
 
@@ -134,7 +135,7 @@ class ConditionalGeneration:
             output_hidden_states=output_hidden_states,
             return_dict=True,
         )
-        logits = self.lm_head(outputs.last_hidden_state)
+        logits = linear_of_few(self.lm_head, outputs.last_hidden_state)
         bias = getattr(self, "final_logits_bias", None)
         if bias is not None:
             logits = logits + bias
