@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from longsum_lib.errors import OptionError
@@ -96,4 +97,5 @@ def run_finetune(args: argparse.Namespace) -> int:
 
 
 def _say(message: str) -> None:
-    print(f"longsum: {message}", file=sys.stderr)
+    if os.environ.get("RANK", "0") == "0":  # one of several processes speaks for all
+        print(f"longsum: {message}", file=sys.stderr)
