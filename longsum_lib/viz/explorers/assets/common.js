@@ -173,8 +173,8 @@ class Kit {
   /** A slider over whole numbers; min and max may be functions. */
   slider(options) {
     const { label, min = 0, max, step = 1, format = count, hint, key, source = this } = options;
-    const value = h("output", { class: "lx-value" });
-    const input = h("input", { type: "range", step, oninput: () => source.set(key, Number(input.value)) });
+    const value = h("span", { class: "lx-value", "aria-hidden": "true" }); // the slider says it itself
+    const input = h("input", { type: "range", "data-key": key, step, oninput: () => source.set(key, Number(input.value)) });
     const element = h("label", { class: "lx-slider", title: hint }, h("span", { class: "lx-name" }, label), value, input);
     const limit = (x) => (typeof x === "function" ? x() : x);
     this.bind(options, (now) => {
@@ -193,7 +193,7 @@ class Kit {
   /** A menu; options: [[value, text], …] or a function that returns them. */
   menu(options) {
     const { label, options: list, key, source = this, parse = (x) => x } = options;
-    const input = h("select", { onchange: () => source.set(key, parse(input.value)) });
+    const input = h("select", { "data-key": key, onchange: () => source.set(key, parse(input.value)) });
     const element = h("label", { class: "lx-menu" }, h("span", { class: "lx-name" }, label), input);
     this.bind(options, (now) => {
       const entries = typeof list === "function" ? list() : list;
@@ -212,7 +212,7 @@ class Kit {
     const { label, options: list, key, source = this, parse = (x) => x } = options;
     const name = `lx-${Math.random()}`; // of this group alone, whatever other scripts are on the page
     const inputs = list.map(([value]) =>
-      h("input", { type: "radio", name, value, onchange: () => source.set(key, parse(value)) }),
+      h("input", { type: "radio", "data-key": key, name, value, onchange: () => source.set(key, parse(value)) }),
     );
     const chips = list.map(([, text], i) => h("label", { class: "lx-chip" }, inputs[i], h("span", {}, text)));
     const element = h("fieldset", { class: "lx-chips" }, h("legend", { class: "lx-name" }, label), ...chips);
@@ -226,7 +226,7 @@ class Kit {
   /** A box to tick. */
   check(options) {
     const { label, key, source = this } = options;
-    const input = h("input", { type: "checkbox", onchange: () => source.set(key, input.checked) });
+    const input = h("input", { type: "checkbox", "data-key": key, onchange: () => source.set(key, input.checked) });
     const element = h("label", { class: "lx-check" }, input, h("span", { class: "lx-name" }, label));
     this.bind(options, (now) => ((input.checked = Boolean(now)), element));
     return element;

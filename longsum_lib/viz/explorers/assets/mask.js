@@ -82,7 +82,12 @@ function maskPanel(kit, { source, isShown, length, chosenRow, pointAt }) {
   const picture = kit.canvas({
     tabindex: 0, role: "slider", "aria-orientation": "vertical",
     height: (width) => (view() ? layout(view(), width).height : 0),
-    draw: (context, width, _, dot) => view() && drawMask(kit, context, view(), layout(view(), width, dot), chosenRow(), dot),
+    draw(context, width, _, dot) {
+      if (!view()) return;
+      const place = layout(view(), width, dot);
+      Object.assign(canvas.dataset, { cell: place.cell, top: place.top });
+      drawMask(kit, context, view(), place, chosenRow(), dot);
+    },
   });
   const canvas = picture.element;
   const rowAt = (event) => {
@@ -123,7 +128,7 @@ function maskPanel(kit, { source, isShown, length, chosenRow, pointAt }) {
     numbers.replaceChildren(
       ...[
         [count(shown.pairs), `pairs: ${percent(shown.pairs / full)} of full attention’s ${count(full)}`],
-        [count(128 * shown.pairs), "multiply-adds in one head of 64"],
+        [compact(128 * shown.pairs), "multiply-adds in one head of 64"],
         [`× ${(shown.doubled / shown.pairs).toFixed(1)}`, "pairs at twice the length (full: ×\u00a04)"],
       ].map(([number, words]) => h("div", {}, h("strong", {}, number), h("span", {}, words))),
     );
