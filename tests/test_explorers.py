@@ -319,6 +319,17 @@ def test_stored_notebooks_keep_the_state_alone():
     assert new == stored["text/html"]
 
 
+def test_sync_lets_colab_install_what_explorers_need():
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell("# A"), nbformat.v4.new_code_cell('viz.MaskExplorer("lsg")')]
+    )
+    notebook_rules.sync(notebook, "notebooks/01_a.ipynb")
+    assert notebook.metadata["longsum"]["needs"] == ["anywidget", "psygnal"]
+    assert '["sentencepiece", "anywidget", "psygnal"]' in notebook.cells[2].source
+    notebook_rules.sync(notebook, "notebooks/01_a.ipynb")
+    assert notebook.metadata["longsum"]["needs"] == ["anywidget", "psygnal"]
+
+
 def test_explorers_need_anywidget_and_say_so():
     source = (
         "import sys; sys.modules['anywidget'] = None\nfrom longsum_lib import viz\n"

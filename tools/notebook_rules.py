@@ -22,6 +22,8 @@ LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "pytho
 FILE_NAME = re.compile(r"^\d\d_[a-z0-9_]+\.ipynb$")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # The book puts style and script of its explorers into files of the site: a notebook keeps their state.
+EXPLORER_CALL = re.compile(r"\b(?:Mask|Reach|SummarySource)Explorer\(|\bCostCalculator\(")
+EXPLORER_NEEDS = ("anywidget", "psygnal")  # what Colab has to install for them
 WIDGET_SOURCE = re.compile(r"<style>(?:(?!</style>).)*</style><script type=\"module\">.*?</script>", re.DOTALL)
 EXPLORER = 'data-explorer="'
 # What must not stand in an output: it differs between two machines or two runs.
@@ -52,6 +54,7 @@ def sync(notebook: nbformat.NotebookNode, path: str) -> None:
         path: Its path from the repository's root.
     """
     settings = notebook_settings(notebook.metadata)
+    settings["needs"] = [*settings["needs"], *_missing_needs(notebook, settings)]
     notebook.metadata["longsum"] = settings
     repository = read_repository()
     old = {cell.id: cell for cell in notebook.cells if cell.get("id") in HEAD_IDS}
@@ -122,6 +125,12 @@ def check(path: Path) -> list[str]:
     return problems
 
 
+def _missing_needs(notebook: nbformat.NotebookNode, settings: dict) -> list[str]:
+    """Packages that the notebook's explorers need and that its set-up cell would not install."""
+    uses = any(EXPLORER_CALL.search(cell.source) for cell in notebook.cells if cell.cell_type == "code")
+    return [name for name in EXPLORER_NEEDS if uses and name not in settings["needs"]]
+
+
 def _cell_id(cell: nbformat.NotebookNode, seen: dict[str, int]) -> str:
     digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
     seen[digest] = seen.get(digest, 0) + 1
@@ -188,6 +197,9 @@ def _check_head(notebook: nbformat.NotebookNode, name: str) -> list[str]:
     first = notebook.cells[0] if notebook.cells else None
     if first is None or first.cell_type != "markdown" or not first.source.startswith("# "):
         problems.append("the first cell is not Markdown that starts with a title ('# ')")
+    missing = _missing_needs(notebook, settings)
+    if missing:
+        problems.append(f"its explorers need {' and '.join(missing)} (run notebooks.py sync)")
     repository = read_repository()
     wanted = (cost_cell(repository, name, settings), setup_cell(repository, settings))
     got = tuple(cell.source for cell in notebook.cells[1:3])
