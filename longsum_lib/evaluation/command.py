@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from longsum_lib.evaluation.running import FIRST_SEED, evaluate
 from longsum_lib.evaluation.store import SummaryStore
 
 
-def at_least(least: int):
+def at_least(least: int) -> Callable[[str], int]:
+    """Return what argparse reads a whole number of at least ``least`` with."""
+
     def parse(text: str) -> int:
         value = int(text) if text.lstrip("-").isdecimal() else None
         if value is None or value < least:
