@@ -17,7 +17,14 @@ PAGE = "book/api/inside"
 PLACE = "% the remaining modules stand here"
 LISTED = re.compile(r"^\.\. automodule:: (\S+)", re.MULTILINE)
 # They serve the command and the terminal; nobody imports them.
-UNLISTED = {"longsum_lib.cli", "longsum_lib.corpus.command", "longsum_lib.reading", "longsum_lib.terminal"}
+UNLISTED = {
+    "longsum_lib.cli",
+    "longsum_lib.corpus.command",
+    "longsum_lib.evaluation.command",
+    "longsum_lib.finetuning_command",
+    "longsum_lib.reading",
+    "longsum_lib.terminal",
+}
 
 
 def public_modules() -> list[str]:
