@@ -75,6 +75,15 @@ def test_strips_hold_all_weight(sources):
     assert sources.views == ("all layers", "layer 1", "layer 2")
 
 
+@pytest.mark.parametrize("name", ["longt5-tiny", "lsg-tiny", "pegasus-x-tiny"])
+def test_every_family_says_where_it_looked(name):
+    document = make_document(3, 256, split="test")
+    found = read_sources(load(name), load_tokenizer(name), document.text)
+    assert found.summary.startswith("This is the report of the")
+    np.testing.assert_allclose(found.strips.sum(-1), 1, atol=1e-4)
+    assert found.views == ("all layers", "layer 1", "layer 2")
+
+
 def test_a_short_document_has_no_more_parts_than_tokens(tiny):
     found = read_sources(*tiny, "The survey was led by Dr Aberdane.", parts=500, top=500)
     assert found.strips.shape[-1] == len(found.offsets) == found.top_tokens.shape[-1]
