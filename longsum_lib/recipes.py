@@ -192,6 +192,6 @@ TINY_MODELS: dict[str, TinyModel] = {
     "led": TinyModel(tiny_led, Recipe(), first_token_global=True),
     "pegasus-x": TinyModel(tiny_pegasus_x, _HALF_BATCHES),
     "longt5": TinyModel(tiny_longt5, replace(_HALF_BATCHES, steps=3600)),
-    "lsg": TinyModel(tiny_lsg, _HALF_BATCHES),
+    "lsg": TinyModel(tiny_lsg, replace(_HALF_BATCHES, steps=5200)),
 }
 """The mechanisms that ``longsum train --model`` knows."""
