@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import BigBirdPegasusConfig
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -14,7 +13,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from ..attention.big_bird import BigBird, big_bird_attention, big_bird_weights, inner_sets
 from ..attention.engine import block_attention
 from ..attention.running import RunningAttention
-from .layers import FeedForward, by_chunks, clamp_half, merge_heads, split_heads
+from .layers import FeedForward, by_chunks, clamp_half, dropout, merge_heads, split_heads
 from .streaming import NearKeys, can_stream, chunks, run_chunks, whole_blocks
 
 # Names of one formula, GELU by tanh, that transformers computes in eight passes over its input and torch in one.
@@ -141,7 +140,7 @@ class BigBirdPegasusEncoderLayer(FeedForward, GradientCheckpointingLayer):
         return out
 
     def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
-        states = clamp_half(states + F.dropout(self.self_attn.output(context), self.dropout, self.training))
+        states = clamp_half(states + dropout(self.self_attn.output(context), self.dropout, self.training))
         return clamp_half(states + self.feed_forward(self.final_layer_norm(states)))
 
     def weights(self, states: Tensor, padding: Tensor | None) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 from transformers.activations import ACT2FN
 from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -18,6 +19,9 @@ from .few_rows import attend_documents, attend_rows
 # Rows that pass through a feed-forward layer at once at inference: 512 rows of 3,072 fp32 are 6 MiB, which stay in
 # the processor's cache between the two products.
 ROWS_PER_CHUNK = 512
+
+# While training, an activation of 2²² numbers (16 MiB of fp32) or more is computed twice rather than kept.
+NUMBERS_TO_RECOMPUTE = 2**22
 
 
 def shift_tokens_right(labels: Tensor, pad_token_id: int, decoder_start_token_id: int) -> Tensor:
@@ -97,13 +101,40 @@ def clamp_half(states: Tensor) -> Tensor:
     return states.clamp(-limit, limit)
 
 
+def dropout(states: Tensor, p: float, training: bool) -> Tensor:
+    """Drop features and remember which in one byte each; ``F.dropout`` keeps a float each on the CPU."""
+    if not training or p == 0.0:
+        return states
+    return torch.native_dropout(states, p, True)[0]
+
+
+def recomputed(function: Callable[..., Tensor], *inputs: Tensor, random: bool = False) -> Tensor:
+    """Apply ``projection(activation(inputs))`` and keep for the backward pass the inputs only, if they are large.
+
+    The activation is computed again when its gradient is needed, the projection is not.
+
+    Args:
+        function: what to apply.
+        inputs: the wide states of a feed-forward block.
+        random: whether it drops features.
+    """
+    watched = torch.is_grad_enabled() and inputs[0].requires_grad and not torch.compiler.is_compiling()
+    if not watched or inputs[0].numel() < NUMBERS_TO_RECOMPUTE:
+        return function(*inputs)
+    return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=random)
+
+
 class FeedForward:
     """The feed-forward block of BART's family, on the ``fc1`` and ``fc2`` of the layer that mixes it in."""
 
     def feed_forward(self, states: Tensor) -> Tensor:
         """Apply ``fc2(act(fc1(x)))`` with the two dropouts."""
-        inner = F.dropout(self.activation_fn(self.fc1(states)), self.activation_dropout, self.training)
-        return F.dropout(self.fc2(inner), self.dropout, self.training)
+        random = self.training and self.activation_dropout > 0.0
+        out = recomputed(self._from_inner, self.fc1(states), random=random)
+        return dropout(out, self.dropout, self.training)
+
+    def _from_inner(self, inner: Tensor) -> Tensor:
+        return self.fc2(dropout(self.activation_fn(inner), self.activation_dropout, self.training))
 
 
 class DecoderAttention(nn.Module):
@@ -218,7 +249,7 @@ class DecoderLayer(FeedForward, GradientCheckpointingLayer):
         def attention(module, mask, encoder_states=None):
             def apply(x):
                 out, kept[module] = module(x, mask, encoder_states, cache, with_weights)
-                return F.dropout(out, self.dropout, self.training)
+                return dropout(out, self.dropout, self.training)
 
             return apply
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import LEDConfig
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -21,7 +20,7 @@ from ..attention.sliding_window import (
     sliding_window_attention,
 )
 from ..attention.weights import global_token_weights, sliding_window_weights
-from .layers import FeedForward, by_chunks, clamp_half, merge_heads, split_heads
+from .layers import FeedForward, by_chunks, clamp_half, dropout, merge_heads, split_heads
 from .quantized import dense_parameters, has_dense_parameters
 from .streaming import NearKeys, can_stream, chunks, rows_per_step
 
@@ -176,7 +175,7 @@ class LEDEncoderLayer(FeedForward, GradientCheckpointingLayer):
         return out
 
     def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
-        attended = F.dropout(self.self_attn.output(context), self.dropout, self.training)
+        attended = dropout(self.self_attn.output(context), self.dropout, self.training)
         states = self.self_attn_layer_norm(clamp_half(states + attended))
         return self.final_layer_norm(clamp_half(states + self.feed_forward(states)))
 

@@ -11,7 +11,6 @@ import logging
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import LEDConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 from transformers.models.led.modeling_led import LEDEncoderBaseModelOutput, LEDSeq2SeqModelOutput
@@ -19,6 +18,7 @@ from transformers.models.led.modeling_led import LEDEncoderBaseModelOutput, LEDS
 from .layers import (
     DecoderLayer,
     by_chunks,
+    dropout,
     embed_tokens,
     new_cache,
     run_decoder,
@@ -132,7 +132,7 @@ class LEDEncoder(LEDPreTrainedModel):
             positions,
             out=embeds if inputs_embeds is None else None,  # looked up here, so free to be overwritten
         )
-        return F.dropout(states, self.dropout, self.training)
+        return dropout(states, self.dropout, self.training)
 
     def _masks(self, attention_mask: Tensor | None, global_attention_mask: Tensor | None):
         padding = to_padding(attention_mask)
@@ -199,7 +199,7 @@ class LEDDecoder(LEDPreTrainedModel):
                 "(config.max_decoder_position_embeddings); generate fewer tokens"
             )
         positions = self.embed_positions(torch.arange(length, device=embeds.device) + past)
-        states = F.dropout(self.layernorm_embedding(embeds + positions), self.dropout, self.training)
+        states = dropout(self.layernorm_embedding(embeds + positions), self.dropout, self.training)
         output = run_decoder(
             self,
             states,

@@ -18,7 +18,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from ..attention.relative_position import distance_bias, distances
 from ..attention.transient_global import SideKeys, rows_near, transient_global_attention, transient_sums
 from ..attention.transient_weights import transient_global_weights
-from .layers import DecoderAttention, by_chunks, clamp_half, merge_heads, split_heads
+from .layers import DecoderAttention, by_chunks, clamp_half, dropout, merge_heads, recomputed, split_heads
 from .streaming import NearKeys, can_stream, chunks, rows_per_step, run_chunks, whole_blocks
 
 
@@ -72,10 +72,12 @@ class DenseReluDense(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """Transform ``(…, d_model)``; of fp16 states comes an fp32 result."""
-        inner = self.act(_widen(self.wi_0(states) if self.gated else self.wi(states)))
-        if self.gated:
-            inner = inner * _widen(self.wi_1(states))
-        inner = F.dropout(inner, self.dropout, self.training)
+        wide = [_widen(p(states)) for p in ((self.wi_0, self.wi_1) if self.gated else (self.wi,))]
+        return recomputed(self._from_inner, *wide, random=self.training and self.dropout > 0.0)
+
+    def _from_inner(self, inner: Tensor, gate: Tensor | None = None) -> Tensor:
+        inner = self.act(inner)
+        inner = dropout(inner if gate is None else inner * gate, self.dropout, self.training)
         weight = self.wo.weight
         if weight.dtype == torch.float16:  # a model cast as a whole, past `_keep_in_fp32_modules`
             return F.linear(inner.float(), weight.float())
@@ -98,7 +100,7 @@ class LayerFF(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """Transform ``(…, d_model)``."""
-        return states + F.dropout(self.DenseReluDense(self.layer_norm(states)), self.dropout, self.training)
+        return states + dropout(self.DenseReluDense(self.layer_norm(states)), self.dropout, self.training)
 
 
 def add_projections(module: nn.Module, config: LongT5Config, *biases: str) -> None:
@@ -251,7 +253,7 @@ class LongT5EncoderBlock(GradientCheckpointingLayer):
 
     def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
         attended = clamp_half(self.layer[0].attention.o(context))
-        return self.layer[1](states + F.dropout(attended, self.dropout, self.training))
+        return self.layer[1](states + dropout(attended, self.dropout, self.training))
 
     def weights(self, states: Tensor, padding: Tensor | None, biases: dict[str, Tensor]) -> Tensor:
         """Return attention weights for looking at, see :func:`.transient_global_weights`."""
@@ -294,7 +296,7 @@ class DecoderAttentionLayer(nn.Module):
     def forward(self, states: Tensor, mask: Tensor | None, *arguments) -> tuple[Tensor, Tensor | None]:
         """Transform ``(rows, length, d_model)``; arguments as in :class:`.DecoderAttention`."""
         out, weights = self.attention(self.layer_norm(states), mask, *arguments)
-        return states + F.dropout(clamp_half(out), self.dropout, self.training), weights
+        return states + dropout(clamp_half(out), self.dropout, self.training), weights
 
 
 class LongT5DecoderBlock(GradientCheckpointingLayer):

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ..attention.lsg import lsg_attention
 from ..attention.lsg_sparse import Hashes
-from .layers import ROWS_PER_CHUNK, FeedForward, by_chunks, clamp_half, merge_heads, split_heads
+from .layers import ROWS_PER_CHUNK, FeedForward, by_chunks, clamp_half, dropout, merge_heads, split_heads
 
 
 def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, padding, hashes, dropout: float) -> Tensor:
@@ -105,7 +104,7 @@ class LSGEncoderLayer(FeedForward, GradientCheckpointingLayer):
         return by_chunks(self._after_attention, states, context, out=states if in_place else None)
 
     def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
-        states = clamp_half(states + F.dropout(self.self_attn.out_proj(context), self.dropout, self.training))
+        states = clamp_half(states + dropout(self.self_attn.out_proj(context), self.dropout, self.training))
         if self.pre_norm:
             return clamp_half(states + self.feed_forward(self.final_layer_norm(states)))
         states = self.self_attn_layer_norm(states)

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import PegasusXConfig, PreTrainedModel
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -26,6 +25,7 @@ from .layers import (
     FeedForward,
     by_chunks,
     clamp_half,
+    dropout,
     embed_tokens,
     merge_heads,
     new_cache,
@@ -141,7 +141,7 @@ class PegasusXEncoderLayer(FeedForward, GradientCheckpointingLayer):
         return out, self._after_attention(globals_, torch.cat(context))
 
     def _after_attention(self, states: Tensor, context: Tensor) -> Tensor:
-        states = clamp_half(states + F.dropout(self.self_attn.out_proj(context), self.dropout, self.training))
+        states = clamp_half(states + dropout(self.self_attn.out_proj(context), self.dropout, self.training))
         return clamp_half(states + self.feed_forward(self.final_layer_norm(states)))
 
     def weights(self, tokens: Tensor, globals_: Tensor, padding: Tensor | None) -> dict[str, Tensor]:
@@ -229,7 +229,7 @@ class PegasusXEncoder(PegasusXPreTrainedModel):
             positions,
             out=tokens if inputs_embeds is None else None,  # looked up here, so free to be overwritten
         )
-        tokens = F.dropout(tokens, self.dropout, self.training)
+        tokens = dropout(tokens, self.dropout, self.training)
         globals_ = self.embed_global.weight.expand(tokens.shape[0], -1, -1)
         padding = to_padding(attention_mask)
         hidden, weights = [], []
@@ -303,7 +303,7 @@ class PegasusXDecoder(PegasusXPreTrainedModel):
             positions = self.embed_positions(most, embeds.device)[torch.arange(length, device=embeds.device) + past]
         output = run_decoder(
             self,
-            F.dropout(embeds + positions.to(embeds.dtype), self.dropout, self.training),
+            dropout(embeds + positions.to(embeds.dtype), self.dropout, self.training),
             attention_mask=attention_mask,
             encoder_states=encoder_hidden_states,
             encoder_padding=to_padding(encoder_attention_mask),
