@@ -151,8 +151,14 @@ def _float_mask(mask: Tensor | None, query: Tensor) -> Tensor | None:
 
 
 def choose_kernel(query: Tensor, scale: float, dropout: float) -> Kernel:
-    """Fused on the CPU, plain products elsewhere and where weights are dropped."""
-    if query.device.type == "cpu" and not dropout and not math.isnan(scale):
-        return FusedCPU(scale)
+    """Fused on CPU and CUDA, plain products elsewhere and where weights are dropped."""
+    if not dropout and not math.isnan(scale):
+        if query.device.type == "cpu":
+            return FusedCPU(scale)
+        if query.device.type == "cuda":
+            from .kernels_cuda import FusedCUDA, can_run
+
+            if can_run(query):
+                return FusedCUDA(scale)
     seed = int(torch.randint(0, 2**62, (), device="cpu")) if dropout else 0
     return Eager(scale, dropout, seed)
