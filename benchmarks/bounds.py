@@ -43,6 +43,39 @@ def led_encoder(length: int, *, d_model: int, ffn: int, window: int, layers: int
     return layers * (projections(length, d_model, ffn) + attention(pairs, d_model))
 
 
+def decoder(tokens: int, keys: int, *, d_model: int, ffn: int, vocabulary: int, layers: int) -> int:
+    """Multiply-adds of a decoder that is given ``tokens`` at once, without the keys and values of the ``keys`` tokens.
+
+    Example:
+        >>> decoder(1, 16384, d_model=768, ffn=3072, vocabulary=50265, layers=6) / 1e6  # doctest: +ELLIPSIS
+        239.1...
+    """
+    own = tokens * (tokens + 1) // 2
+    layer = tokens * (6 * d_model**2 + 2 * d_model * ffn) + attention(own + tokens * keys, d_model)
+    return layers * layer + tokens * d_model * vocabulary
+
+
+def cross_keys(keys: int, *, d_model: int, layers: int) -> int:
+    """Multiply-adds of a document's keys and values for all layers of a decoder."""
+    return layers * 2 * keys * d_model**2
+
+
+def decoder_bytes(keys: int, *, d_model: int, ffn: int, vocabulary: int, layers: int, number: int = 4) -> int:
+    """Bytes that a decoding step reads at least: all weights and a document's keys and values, once for all beams.
+
+    Example:
+        >>> decoder_bytes(16384, d_model=768, ffn=3072, vocabulary=50265, layers=6) / 1e6  # doctest: +ELLIPSIS
+        956.5...
+    """
+    weights = layers * (6 * d_model**2 + 2 * d_model * ffn) + d_model * vocabulary
+    return number * (weights + layers * 2 * keys * d_model)
+
+
+def bytes_seconds(read: int, gigabytes_a_second: float) -> float:
+    """Return the shortest time to read so many bytes."""
+    return read / (gigabytes_a_second * 1e9)
+
+
 def bound_seconds(multiply_adds: int, gflops: float) -> float:
     """Return the shortest time at a rate counted, as usual, with two operations a multiply-add."""
     return 2 * multiply_adds / (gflops * 1e9)

@@ -41,39 +41,55 @@ def _short(length: int) -> Document:
 
 def rates() -> Row:
     """Measure what this machine can do."""
-    return {"matmul_gflops": machine.matmul_gflops(), "bandwidth_gb_s": machine.bandwidth_gb_s()}
+    return {
+        "matmul_gflops": machine.matmul_gflops(),
+        "bfloat16_gflops": machine.matmul_gflops(dtype="bfloat16"),
+        "bandwidth_gb_s": machine.bandwidth_gb_s(),
+        "read_gb_s": machine.read_gb_s(),
+    }
 
 
 # --- encoder --------------------------------------------------------------------------------------
 
 
-def encoder_time(lengths: list[int], rounds: int, dtypes: tuple[str, ...] = ("float32",)) -> Iterator[Row]:
+def encoder_time(lengths: list[int], rounds: int) -> Iterator[Row]:
     """LED's encoder, two layers at base width, window ±512, first token global."""
     for length in lengths:
-        for dtype in dtypes if length == LONGEST_FOR_ALL else ("float32",):
-            # Half precision is compared with our own fp32.
-            names = PROGRAMS if length <= LONGEST_FOR_ALL and dtype == "float32" else (OURS,)
-            yield _encoder_row(length, names, rounds, dtype)
+        yield _encoder_row(length, PROGRAMS if length <= LONGEST_FOR_ALL else (OURS,), rounds)
 
 
-def _encoder_row(length: int, names: tuple[str, ...], rounds: int, dtype: str) -> Row:
-    encoders = {n: programs.led_encoder(n, length, ENCODER_LAYERS).to(getattr(torch, dtype)) for n in names}
+def _encoder_row(length: int, names: tuple[str, ...], rounds: int) -> Row:
+    encoders = {n: programs.led_encoder(n, length, ENCODER_LAYERS) for n in names}
     document, start = Document.random(length), _short(length)
     for name, encoder in encoders.items():
         programs.encode(name, encoder, start)()
     runs = {name: programs.encode(name, encoder, document) for name, encoder in encoders.items()}
-    row: Row = {"model": "LED", "length": length, "dtype": dtype}
+    row: Row = {"model": "LED", "length": length, "dtype": "float32"}
     if THEIRS in runs and length <= 4096:
         wanted = runs[THEIRS]()
         row["largest_difference"] = float((runs[OURS]() - wanted).abs().max() / wanted.abs().max())
     rate = machine.matmul_gflops()
     row |= _seconds(in_turns(runs, rounds))
-    if dtype == "float32":
-        shape = {name: BASE[name] for name in ("d_model", "ffn", "window")}
-        work = bounds.led_encoder(length, layers=ENCODER_LAYERS, **shape)
-        rate = max(rate, machine.matmul_gflops())  # the better of before and after
-        row |= {"multiply_adds": work, "bound_seconds": bounds.bound_seconds(work, rate)}
-    return row
+    work = encoder_work(length, ENCODER_LAYERS)
+    rate = max(rate, machine.matmul_gflops())  # the better of before and after
+    return row | {"multiply_adds": work, "bound_seconds": bounds.bound_seconds(work, rate)}
+
+
+def encoder_work(length: int, layers: int) -> int:
+    """Multiply-adds of LED's encoder."""
+    return bounds.led_encoder(length, layers=layers, **{name: BASE[name] for name in ("d_model", "ffn", "window")})
+
+
+def _decoder_shape(layers: int = WRITER_LAYERS) -> dict[str, int]:
+    return {"layers": layers, **{name: BASE[name] for name in ("d_model", "ffn", "vocabulary")}}
+
+
+def _step_bound(keys: int, beams: int) -> float:
+    """Seconds that a decoding step takes at least: it reads all weights and keys, and multiplies."""
+    reading = bounds.bytes_seconds(bounds.decoder_bytes(keys, **_decoder_shape()), machine.read_gb_s())
+    return max(
+        reading, bounds.bound_seconds(beams * bounds.decoder(1, keys, **_decoder_shape()), machine.matmul_gflops())
+    )
 
 
 def encoder_memory(program: str, length: int) -> Row:
@@ -135,7 +151,8 @@ def decoder_step(beams: list[int], rounds: int) -> Iterator[tuple[str, Row]]:
         logits = [[d.step() for d in decoding.values()] for _ in range(3)][-1]  # the first step fills the cache
         difference = float((logits[0] - logits[1]).abs().max() / logits[1].abs().max())
         times = in_turns({name: d.step for name, d in decoding.items()}, rounds)
-        yield "decoder_step", {**row, "largest_difference": difference, **_seconds(times)}
+        bound = {"bound_seconds": _step_bound(DECODER_LENGTH, count)}
+        yield "decoder_step", {**row, "largest_difference": difference, **_seconds(times), **bound}
         memory = {f"{PREFIX[name]}cross_cache_mib": d.cross_cache_mib() for name, d in decoding.items()}
         yield "decoder_memory", {**row, **memory}
         del decoding, logits
@@ -181,7 +198,12 @@ def summary_time(rounds: int) -> Row:
 
     times = in_turns({name: kept(name) for name in runs}, rounds)
     same = torch.equal(results[OURS], results[THEIRS])
-    return {"model": "LED", **SUMMARY, "same_ids": same, **_seconds(times)}
+    length = SUMMARY["length"]
+    work = encoder_work(length, WRITER_LAYERS)
+    work += bounds.cross_keys(length, d_model=BASE["d_model"], layers=WRITER_LAYERS)
+    bound = bounds.bound_seconds(work, machine.matmul_gflops())
+    bound += SUMMARY["new_tokens"] * _step_bound(length, SUMMARY["beams"])
+    return {"model": "LED", **SUMMARY, "same_ids": same, **_seconds(times), "bound_seconds": bound}
 
 
 def summary_memory(program: str) -> Row:
@@ -213,7 +235,12 @@ def training_time(rounds: int) -> Row:
         _training_step(model.train(), min(TRAINING["length"], WARM_UP))()
         model.zero_grad(set_to_none=True)
     runs = {name: _training_step(model, TRAINING["length"]) for name, model in models.items()}
-    return {"model": "LED", **TRAINING, **_seconds(in_turns(runs, rounds))}
+    row = {"model": "LED", **TRAINING, **_seconds(in_turns(runs, rounds))}
+    length, layers = TRAINING["length"], TRAINING["layers"]
+    work = encoder_work(length, layers) + bounds.cross_keys(length, d_model=BASE["d_model"], layers=layers)
+    work += bounds.decoder(TRAINING["target_tokens"], length, **_decoder_shape(layers))
+    # The gradients of a product are two products of its size.
+    return row | {"multiply_adds": 3 * work, "bound_seconds": bounds.bound_seconds(3 * work, machine.matmul_gflops())}
 
 
 def training_memory(program: str) -> Row:

@@ -177,7 +177,8 @@ ENCODERS = {
 }
 
 
-def _encode(encoder: torch.nn.Module, length: int) -> Callable[[], torch.Tensor]:
+def encode(encoder: torch.nn.Module, length: int) -> Callable[[], torch.Tensor]:
+    """Return a call that encodes ``length`` random tokens: ``(1, length, d_model)``."""
     generator = torch.Generator().manual_seed(SEED)
     ids = torch.randint(3, 1000, (1, length), generator=generator)
 
@@ -198,9 +199,9 @@ def model_time(model: str, length: int, rounds: int, alone: bool = False) -> Ite
     found = ENCODERS[model]
     encoders = {name: found.build(name, length) for name in programs_of(model, alone)}
     for encoder in encoders.values():
-        _encode(encoder, min(length, 1100))()
+        encode(encoder, min(length, 1100))()
     rate = machine.matmul_gflops()
-    times = in_turns({name: _encode(encoder, length) for name, encoder in encoders.items()}, rounds)
+    times = in_turns({name: encode(encoder, length) for name, encoder in encoders.items()}, rounds)
     work = found.multiply_adds(length)
     rate = max(rate, machine.matmul_gflops())
     yield {
@@ -216,5 +217,5 @@ def model_time(model: str, length: int, rounds: int, alone: bool = False) -> Ite
 def model_memory(model: str, program: str, length: int) -> dict:
     """Peak that encoding adds to the weights, result included."""
     encoder = ENCODERS[model].build(program, length)
-    peak = extra_mebibytes(_encode(encoder, length), _encode(encoder, min(length, 1100)))
+    peak = extra_mebibytes(encode(encoder, length), encode(encoder, min(length, 1100)))
     return {"model": model, "length": length, f"{PREFIX[program]}extra_mib": peak}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -10,7 +11,7 @@ import time
 from pathlib import Path
 
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "asimd", "bf16", "sve")
-PACKAGES = ("torch", "transformers", "numpy")
+PACKAGES = ("torch", "transformers", "numpy", "local-attention")
 
 
 def describe() -> dict[str, object]:
@@ -34,7 +35,10 @@ def versions() -> dict[str, str]:
     """Return the versions of Python, this library and what it runs on."""
     from longsum_lib import __version__
 
-    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # measured only where it is installed
+            found[name] = importlib.metadata.version(name)
     return {"python": platform.python_version(), "longsum_lib": __version__, **found}
 
 
@@ -43,11 +47,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def matmul_gflops(rounds: int = 5, size: int = 2048) -> float:
-    """Return the best rate of square fp32 matrix products, two operations counted a multiply-add."""
+def matmul_gflops(rounds: int = 5, size: int = 2048, dtype: str = "float32") -> float:
+    """Return the best rate of square matrix products, two operations counted a multiply-add."""
     import torch
 
-    left, right = torch.randn(size, size), torch.randn(size, size)
+    left, right = torch.randn(2, size, size).to(getattr(torch, dtype))
     seconds = _best(lambda: left @ right, rounds)
     return 2 * size**3 / seconds / 1e9
 
@@ -59,6 +63,14 @@ def bandwidth_gb_s(rounds: int = 5, mebibytes: int = 256) -> float:
     source = torch.ones(mebibytes * 2**18)
     target = torch.empty_like(source)
     return 2 * mebibytes * 2**20 / _best(lambda: target.copy_(source), rounds) / 1e9
+
+
+def read_gb_s(rounds: int = 5, mebibytes: int = 256) -> float:
+    """Return the best rate of reading a large tensor."""
+    import torch
+
+    source = torch.ones(mebibytes * 2**18)
+    return mebibytes * 2**20 / _best(source.sum, rounds) / 1e9
 
 
 def _best(function, rounds: int) -> float:

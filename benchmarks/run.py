@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,39 +43,61 @@ Job = tuple[str, dict]  # allocator, job for the worker
 
 
 def jobs(full: bool) -> Iterator[Job]:
-    """Yield what a quick or a full run measures."""
-    lengths = [1024, 2048, 4096, 8192, 16384] if full else [1024, 4096, 16384]
+    """Yield what a quick or a full run measures, what matters most first: a run may be ended by its time."""
     for allocator in ALLOCATORS:
         yield allocator, {"case": "rates"}
-        yield allocator, {"case": "encoder_time", "lengths": lengths, "rounds": 3 if full else 2}
-        if full:
-            yield allocator, {"case": "encoder_time", "lengths": [65536], "rounds": 2}
-        yield allocator, {"case": "decoder_step", "beams": [1, 4, 8] if full else [4], "rounds": 5}
-        if full:
-            yield allocator, {"case": "summary_time", "rounds": 2}
-            yield allocator, {"case": "training_time", "rounds": 2}
-    for length in lengths if full else [16384]:
-        for program in ("longsum_lib", "transformers", "full_attention"):
-            yield "default", {"case": "encoder_memory", "program": program, "length": length}
-    if full:
-        yield "default", {"case": "encoder_memory", "program": "longsum_lib", "length": 65536}
-        for program in ("longsum_lib", "transformers"):
-            yield "default", {"case": "summary_memory", "program": program}
-            yield "default", {"case": "training_memory", "program": program}
-        yield from _model_jobs()
-
-
-def _model_jobs() -> Iterator[Job]:
-    """Yield what is measured of the other models: their encoders at 16,384 tokens, ours also at 65,536."""
-    for model, encoder in ENCODERS.items():
-        for allocator in ALLOCATORS:
-            # Two rounds where the reference needs a minute and 13 GiB for each.
+    if not full:
+        yield from _quick_jobs()
+        return
+    for allocator in ALLOCATORS:
+        yield allocator, {"case": "encoder_time", "lengths": [16384], "rounds": 3}
+        yield allocator, {"case": "decoder_step", "beams": [1, 2, 4, 8], "rounds": 7}
+        for model in ENCODERS:
+            # Two rounds where the reference may need a minute and 13 GiB for each.
             rounds = 2 if model == "BigBird-Pegasus" else 3
             yield allocator, {"case": "model_time", "model": model, "length": 16384, "rounds": rounds}
-            yield allocator, {"case": "model_time", "model": model, "length": 65536, "rounds": 2, "alone": True}
+        yield allocator, {"case": "training_time", "rounds": 2}
+        yield allocator, {"case": "summary_time", "rounds": 1}
+    for model in ("LED", *ENCODERS):
+        yield "default", {"case": "half_time", "model": model, "length": 16384, "rounds": 2}
+    for allocator in ALLOCATORS:
+        yield allocator, {"case": "encoder_time", "lengths": [1024, 2048, 4096, 8192], "rounds": 3}
+    for model in ENCODERS:
+        yield "default", {"case": "model_time", "model": model, "length": 65536, "rounds": 1, "alone": True}
+    yield "default", {"case": "encoder_time", "lengths": [65536], "rounds": 1}
+    for length in (4096, 16384):
+        yield "default", {"case": "attention_time", "length": length, "rounds": 5}
+    for model in ENCODERS:
+        for length in (1024, 4096):
+            yield "default", {"case": "model_time", "model": model, "length": length, "rounds": 3}
+    yield from _memory_jobs()
+
+
+def _quick_jobs() -> Iterator[Job]:
+    """Yield what fits some minutes."""
+    for allocator in ALLOCATORS:
+        yield allocator, {"case": "encoder_time", "lengths": [1024, 4096, 16384], "rounds": 2}
+        yield allocator, {"case": "decoder_step", "beams": [1, 4], "rounds": 5}
+    yield "default", {"case": "half_time", "model": "LED", "length": 4096, "rounds": 3}
+    yield "default", {"case": "attention_time", "length": 4096, "rounds": 3, "programs": ["longsum_lib", "full"]}
+    for program in ("longsum_lib", "transformers", "full_attention"):
+        yield "default", {"case": "encoder_memory", "program": program, "length": 16384}
+
+
+def _memory_jobs() -> Iterator[Job]:
+    """Yield peaks, each in a process of its own; other work on the machine does not disturb them."""
+    for program in ("longsum_lib", "transformers"):
+        yield "default", {"case": "training_memory", "program": program}
+        yield "default", {"case": "summary_memory", "program": program}
+    for length in (16384, 1024, 2048, 4096, 8192):
+        for program in ("longsum_lib", "transformers", "full_attention"):
+            yield "default", {"case": "encoder_memory", "program": program, "length": length}
+    yield "default", {"case": "encoder_memory", "program": "longsum_lib", "length": 65536}
+    for model, encoder in ENCODERS.items():
         for program in ("longsum_lib", *(("transformers",) if encoder.reference else ())):
             yield "default", {"case": "model_memory", "model": model, "program": program, "length": 16384}
-        yield "default", {"case": "model_memory", "model": model, "program": "longsum_lib", "length": 65536}
+        for length in (4096, 65536):
+            yield "default", {"case": "model_memory", "model": model, "program": "longsum_lib", "length": length}
 
 
 def work(allocator: str, job: dict) -> Iterator[tuple[str, dict]]:
@@ -89,7 +112,7 @@ def work(allocator: str, job: dict) -> Iterator[tuple[str, dict]]:
                 row = {**row, "allocator": allocator}
             yield answer["table"], row
     if process.returncode:
-        raise SystemExit(f"the job {job} ended with code {process.returncode}")
+        print(f"the job {job} ended with code {process.returncode}", file=sys.stderr)
 
 
 def new_result(kind: str) -> dict:
@@ -125,6 +148,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("kind", choices=("quick", "full"), help="quick: minutes; full: all cases")
     parser.add_argument("--only", default="", help="cases, separated by commas: measured again into the same file")
     parser.add_argument("--rounds", type=int, help="rounds of every timed case")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="start no case after so many minutes")
+    parser.add_argument("--skip", default="", help="cases that are left out, separated by commas")
     parser.add_argument("--output", type=Path, help="result file; default benchmarks/results/{quick,cpu}.json")
     options = parser.parse_args(arguments)
     full = options.kind == "full"
@@ -133,9 +158,13 @@ def main(arguments: list[str] | None = None) -> None:
     result = new_result(options.kind)
     if only and path.is_file():
         result |= {k: v for k, v in json.loads(path.read_text(encoding="utf-8")).items() if isinstance(v, list)}
+    start, skipped = time.monotonic(), set(options.skip.split(","))
     for allocator, job in jobs(full):
-        if only and job["case"] not in only:
+        if (only and job["case"] not in only) or job["case"] in skipped:
             continue
+        if time.monotonic() - start > 60 * options.minutes:
+            print(f"{options.minutes:g} minutes are over; what was not measured is missing", file=sys.stderr)
+            break
         if options.rounds and "rounds" in job:
             job["rounds"] = options.rounds
         print(f"{allocator}: {job}", file=sys.stderr, flush=True)

@@ -12,6 +12,8 @@ TABLES = (
     "training_step",
     "model_time",
     "model_memory",
+    "half_precision",
+    "attention_time",
 )
 KEYS = ("model", "dtype", "length", "beams", "target_tokens", "new_tokens", "layers", "allocator")
 RATIOS = {  # column -> numerator, denominator
@@ -19,13 +21,18 @@ RATIOS = {  # column -> numerator, denominator
     "times_faster": ("transformers_seconds", "seconds"),
     "times_faster_than_full": ("full_seconds", "seconds"),
     "fraction_of_transformers": ("extra_mib", "transformers_extra_mib"),
+    "times_faster_than_float32": ("float32_seconds", "seconds"),
+    "times_faster_than_flex": ("flex_seconds", "seconds"),
+    "times_faster_than_local_attention": ("local_attention_seconds", "seconds"),
 }
 CACHE_RATIO = ("cross_cache_mib", "transformers_cross_cache_mib")
 COLUMNS = (
     *KEYS,
     "same_ids",
     "matmul_gflops",
+    "bfloat16_gflops",
     "bandwidth_gb_s",
+    "read_gb_s",
     "seconds",
     "bound_seconds",
     "times_bound",
@@ -33,6 +40,13 @@ COLUMNS = (
     "times_faster",
     "full_seconds",
     "times_faster_than_full",
+    "float32_seconds",
+    "times_faster_than_float32",
+    "relative_difference",
+    "flex_seconds",
+    "times_faster_than_flex",
+    "local_attention_seconds",
+    "times_faster_than_local_attention",
     "largest_difference",
     "extra_mib",
     "transformers_extra_mib",

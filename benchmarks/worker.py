@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 def rows(job: dict) -> Iterator[tuple[str, dict]]:
     """Run a job ``{"case": name, …}`` and yield table and row."""
-    from . import cases, encoders
+    from . import attentions, cases, encoders, half
 
     case, options = job["case"], {key: value for key, value in job.items() if key != "case"}
     if case == "rates":
@@ -22,6 +22,10 @@ def rows(job: dict) -> Iterator[tuple[str, dict]]:
         yield from cases.decoder_step(**options)
     elif case == "model_time":
         yield from (("model_time", row) for row in encoders.model_time(**options))
+    elif case == "half_time":
+        yield "half_precision", half.half_time(**options)
+    elif case == "attention_time":
+        yield "attention_time", attentions.attention_time(**options)
     elif case == "model_memory":
         yield "model_memory", encoders.model_memory(**options)
     elif case in ("summary_time", "summary_memory"):

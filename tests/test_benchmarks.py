@@ -1,15 +1,17 @@
 """The benchmarks run, count right, and what README prints is what they stored."""
 
 import json
+import math
 import re
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks import bounds, cases, encoders, machine, programs, readme, tables, worker
+from benchmarks import attentions, bounds, cases, encoders, half, machine, programs, readme, tables, worker
 from benchmarks.run import ALLOCATORS, PACKAGED, RESULTS, jobs, new_result
 from longsum_lib.attention import patterns
+from longsum_lib.viz import scaling
 from longsum_lib.viz.results import Results, load_results
 
 SMALL = {"d_model": 16, "ffn": 24, "heads": 2, "window": 8, "vocabulary": 1000}
@@ -21,7 +23,8 @@ def small(monkeypatch):
     for name, value in SMALL.items():
         monkeypatch.setitem(programs.BASE, name, value)
     monkeypatch.setattr(cases, "DECODER_LENGTH", 50)
-    monkeypatch.setattr(machine, "matmul_gflops", lambda: 100.0)
+    monkeypatch.setattr(machine, "matmul_gflops", lambda **_: 100.0)
+    monkeypatch.setattr(machine, "read_gb_s", lambda: 10.0)
     monkeypatch.setitem(cases.SUMMARY, "length", 64)
     monkeypatch.setitem(cases.SUMMARY, "new_tokens", 5)
     monkeypatch.setitem(cases.TRAINING, "length", 80)
@@ -70,7 +73,7 @@ def test_pairs_of_every_model_are_those_of_its_pattern(model):
 @pytest.mark.parametrize("model", list(encoders.ENCODERS))
 def test_encoders_of_both_programs_agree(small, model):
     found = encoders.ENCODERS[model]
-    outputs = [encoders._encode(found.build(p, 300), 300)() for p in encoders.programs_of(model, alone=False)]
+    outputs = [encoders.encode(found.build(p, 300), 300)() for p in encoders.programs_of(model, alone=False)]
     for output in outputs[1:]:
         torch.testing.assert_close(output, outputs[0], rtol=1e-3, atol=1e-4)
     (row,) = encoders.model_time(model, 300, rounds=1)
@@ -157,6 +160,7 @@ def test_rows_with_the_same_keys_become_one():
 def test_every_job_names_a_case():
     known = {"rates", "encoder_time", "encoder_memory", "decoder_step"}
     known |= {"summary_time", "summary_memory", "training_time", "training_memory", "model_time", "model_memory"}
+    known |= {"half_time", "attention_time"}
     for full in (False, True):
         listed = list(jobs(full))
         assert {job["case"] for _, job in listed} <= known
@@ -209,6 +213,74 @@ def _numbers(value: object) -> list[float]:
     if isinstance(value, list):
         return [number for item in value for number in _numbers(item)]
     return [float(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+# --- scaling --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["time", "memory", "bound"])
+def test_scaling_pictures_show_every_stored_value(kind):
+    stored = load_results()
+    ax = scaling.draw_scaling(stored, kind)
+    lines = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in ax.lines}
+    assert set(lines) == {"LED", *encoders.ENCODERS}
+    led, others, value, _ = scaling.KINDS[kind]
+    for row in [*stored.rows(led), *stored.rows(others)]:
+        if row.get("allocator", "default") == "default" and value(row) is not None:
+            lengths, values = lines[row["model"]]
+            assert values[lengths.index(row["length"])] == value(row)
+
+
+def test_crossover_lies_between_the_lengths_that_it_separates():
+    def at(*ratios):
+        rows = [
+            {"length": 1024 * 2**i, "allocator": "default", "times_faster_than_full": ratio}
+            for i, ratio in enumerate(ratios)
+        ]
+        return scaling.crossover(Results({"encoder_time": rows}))
+
+    assert at(0.5, 2.0) == pytest.approx(1024 * 2**0.5)
+    assert at(0.5, 1.1, 0.9, 1.1) == pytest.approx(4096 * 2 ** (math.log(0.9) / (math.log(0.9) - math.log(1.1))))
+    assert at(1.2, 2.0) == 1024
+    assert at(0.5, 0.9) is None
+
+
+def test_growth_is_the_ratio_of_two_rows():
+    rows = [{"model": "x", "length": n, "allocator": "default", "seconds": s} for n, s in ((16384, 2.0), (65536, 9.0))]
+    stored = Results({"encoder_time": rows, "model_time": []})
+    assert scaling.growth(stored, "x") == 4.5
+    assert scaling.growth(stored, "y") is None
+    with pytest.raises(ValueError, match="'speed'"):
+        scaling.draw_scaling(stored, "speed")
+
+
+def test_half_precision_rows_compare_with_our_own_fp32(small):
+    row = half.half_time("LED", 80, rounds=1)
+    assert row["dtype"] == "bfloat16"
+    assert row["relative_difference"] < 0.05
+    assert {row["seconds"] > 0, row["float32_seconds"] > 0, row["bound_seconds"] > 0} == {True}
+
+
+def test_attention_rows_compare_equal_programs(small):
+    row = attentions.attention_time(100, rounds=1, programs=("longsum_lib", "full", "local_attention"))
+    assert {row["seconds"] > 0, row["full_seconds"] > 0} == {True}
+    assert row["bound_seconds"] > 0
+
+
+def test_bounds_of_the_decoder_are_what_torch_counts():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    tokens, keys, d_model, ffn, vocabulary = 5, 9, 8, 12, 30
+    states, document, square = torch.zeros(tokens, d_model), torch.zeros(keys, d_model), torch.zeros(d_model, d_model)
+    with FlopCounterMode(display=False) as counter:
+        for _ in range(6):
+            states @ square
+        (states @ torch.zeros(d_model, ffn)) @ torch.zeros(ffn, d_model)
+        (states @ document.T) @ document
+        states @ torch.zeros(d_model, vocabulary)
+    own = 2 * (tokens * (tokens + 1) // 2) * d_model  # causal: half of the pairs
+    shape = {"d_model": d_model, "ffn": ffn, "vocabulary": vocabulary, "layers": 1}
+    assert 2 * (bounds.decoder(tokens, keys, **shape) - own) == counter.get_total_flops()
 
 
 # --- reader ---------------------------------------------------------------------------------------

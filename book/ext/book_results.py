@@ -1,4 +1,6 @@
-"""Sphinx extension: the directive `benchmark-results`, tables and charts from `benchmarks/results/*.json`.
+"""Sphinx extension: tables and charts from `benchmarks/results/*.json`.
+
+The directive `benchmark-results` shows all of a file, `benchmark-figure` one picture of how costs grow.
 
 A result file is one JSON object. `title` and `note` are its words; a list of objects is a table, a row an object;
 everything else says where the numbers come from. What is named below gets a reader's words; what is not is shown too,
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -27,6 +30,8 @@ TABLES = {
     "decoder_memory": ("Decoder: memory", "What the decoder keeps of the document, in MiB."),
     "summary": ("A summary from beginning to end", "Encoder and beam search together."),
     "model_time": ("The other models' encoders: time", "Two layers at base width; LSG has no class in transformers."),
+    "half_precision": ("Half precision", "Encoders in bf16 beside our own fp32; the bound is that of bf16 products."),
+    "attention_time": ("Attention alone", "One layer's sliding windows, 12 heads, without projections."),
     "model_memory": ("The other models' encoders: memory", "Peak beyond the weights for one document, in MiB."),
     "training_step": ("One training step", "Forward, backward and update on one document."),
 }
@@ -47,7 +52,16 @@ COLUMNS = {
     "cross_cache_mib": "document cache (MiB)",
     "transformers_cross_cache_mib": "transformers' cache (MiB)",
     "matmul_gflops": "matrix products (GFLOP/s)",
-    "bandwidth_gb_s": "memory (GB/s)",
+    "bfloat16_gflops": "the same in bf16 (GFLOP/s)",
+    "bandwidth_gb_s": "copying (GB/s)",
+    "read_gb_s": "reading (GB/s)",
+    "float32_seconds": "our fp32 (s)",
+    "times_faster_than_float32": "times faster than fp32",
+    "relative_difference": "relative difference",
+    "flex_seconds": "FlexAttention (s)",
+    "times_faster_than_flex": "times faster than FlexAttention",
+    "local_attention_seconds": "local-attention (s)",
+    "times_faster_than_local_attention": "times faster than local-attention",
 }
 HIDDEN = {"spread", "multiply_adds"}  # for programs; the files have them
 # Lines of a chart: column -> name and the palette's series.
@@ -103,6 +117,54 @@ class BenchmarkResults(SphinxDirective):
         image = nodes.image(uri=uri.replace(os.sep, "/"), alt=alt, classes=["dark-light"])
         words = f"{TABLES[name][0]} against input length, from the table below."
         return [nodes.figure("", image, nodes.caption(text=words))]
+
+
+class BenchmarkFigure(SphinxDirective):
+    """A picture of the stored results: `time`, `memory`, `bound` or `crossover`, with an alt text and a caption."""
+
+    required_arguments = 1
+    has_content = True
+    option_spec = {"alt": directives.unchanged_required}  # noqa: RUF012 - read by docutils
+
+    def run(self) -> list[nodes.Node]:
+        """Draw the picture and build the figure; the content is its caption."""
+        self.env.note_reread()
+        from longsum_lib import viz
+
+        kind, results = self.arguments[0], viz.load_results()
+        ax = viz.draw_crossover(results) if kind == "crossover" else viz.draw_scaling(results, kind)
+        file = Path(self.env.app.doctreedir).parent / "charts" / f"scaling-{kind}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        viz.save(ax.figure, file)
+        uri = os.path.relpath(file, Path(self.env.srcdir) / Path(self.env.docname).parent)
+        image = nodes.image(uri=uri.replace(os.sep, "/"), alt=self.options["alt"], classes=["dark-light"])
+        caption = nodes.caption()
+        words, _ = self.state.inline_text(" ".join(self.content), self.lineno)
+        caption += words
+        return [nodes.figure("", image, caption)]
+
+
+class BenchmarkScaling(SphinxDirective):
+    """How many times more 65,536 tokens cost than 16,384, for every model; and the crossover."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build the list."""
+        self.env.note_reread()
+        from longsum_lib import viz
+        from longsum_lib.viz.scaling import growth
+
+        results = viz.load_results()
+        models = dict.fromkeys(row["model"] for name in ("encoder_time", "model_time") for row in results.rows(name))
+        rows = []
+        for model in models:
+            times, memory = growth(results, model), growth(results, model, "memory")
+            rows.append({"model": model, "times the time": times, "times the memory": memory})
+        lines = [nodes.paragraph(text="65,536 tokens against 16,384, default allocator:"), table(rows)]
+        at = viz.crossover(results)
+        if at is not None:
+            words = f"LED's encoder is faster than full attention from {at:,.0f} tokens up. {results.caption()}"
+            lines.append(nodes.paragraph(text=words))
+        return lines
 
 
 def draw_chart(rows: list[dict[str, Any]], file: Path) -> None:
@@ -199,4 +261,6 @@ def origin(path: Path, result: dict[str, Any]) -> nodes.field_list:
 def setup(app: Sphinx) -> dict:
     """Register the directive."""
     app.add_directive("benchmark-results", BenchmarkResults)
+    app.add_directive("benchmark-figure", BenchmarkFigure)
+    app.add_directive("benchmark-scaling", BenchmarkScaling)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -21,10 +21,13 @@ _EXPORTS = {
     "SummarySourceExplorer": "longsum_lib.viz.explorers.summary_source",
     "big_bird_kinds": "longsum_lib.viz.kinds",
     "block_local_kinds": "longsum_lib.viz.kinds",
+    "crossover": "longsum_lib.viz.scaling",
     "draw_cost": "longsum_lib.viz.curves",
+    "draw_crossover": "longsum_lib.viz.scaling",
     "draw_mask": "longsum_lib.viz.masks",
     "draw_masks": "longsum_lib.viz.masks",
     "draw_reach": "longsum_lib.viz.reach",
+    "draw_scaling": "longsum_lib.viz.scaling",
     "full_kinds": "longsum_lib.viz.kinds",
     "load_results": "longsum_lib.viz.results",
     "lsg_kinds": "longsum_lib.viz.kinds",
@@ -35,6 +38,6 @@ _EXPORTS = {
     "transient_global_kinds": "longsum_lib.viz.kinds",
 }
 
-__all__ = attach(
-    __name__, _EXPORTS, ("cross_attention", "curves", "figures", "kinds", "masks", "palette", "reach", "results")
-)
+_MODULES = ("cross_attention", "curves", "figures", "kinds", "masks", "palette", "reach", "results", "scaling")
+
+__all__ = attach(__name__, _EXPORTS, _MODULES)
