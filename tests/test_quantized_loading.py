@@ -196,6 +196,20 @@ def test_fp32_is_computed_in_fp32(saved):
     torch.testing.assert_close(found, torch.nn.functional.linear(states, weight, bias), atol=1e-6, rtol=1e-6)
 
 
+def test_the_kernel_for_few_rows_is_kept_to_the_decoder(saved):
+    """bitsandbytes' packed weights are fast for one token and slow for a document."""
+    model = load(saved("led"), quantization="nf4", dtype="bf16")
+    layer = model.led.decoder.layers[0]
+    for module in layers(model):  # what a CPU with bf16 instructions would be allowed
+        assert module.compute_dtype == torch.bfloat16
+    if not layer.fc1.support_avx512bf16_for_cpu:
+        pytest.skip("this CPU has no bf16 instructions")
+    encoder = model.led.encoder.layers[0]
+    whole = (encoder.fc1, encoder.self_attn.longformer_self_attn.key_global, layer.encoder_attn.k_proj)
+    assert not any(module.support_avx512bf16_for_cpu for module in whole)
+    assert logits(model, "led").isfinite().all()
+
+
 @pytest.mark.parametrize("place", ["auto", "cpu", {"": "cpu"}])
 def test_device_map(saved, place):
     model = load(saved("pegasus_x"), quantization="nf4", device_map=place, device="cpu")

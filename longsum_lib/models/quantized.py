@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -25,6 +26,10 @@ SCHEMES = ("int8", "nf4", "fp4")
 # bitsandbytes computes with 8-bit weights. The heads of other tasks are small, and often still to be trained.
 SKIPPED = ("lm_head", "wo", "classification_head", "qa_outputs", "classifier", "cls", "pooler")
 """Modules that keep their weights. transformers drops its own list as soon as it is given one."""
+
+
+# Keys and values of the cross-attention are made of the whole document.
+_SEES_DOCUMENT = re.compile(r"(encoder_attn\.[kv]_proj|EncDecAttention\.[kv])$")
 
 
 def check_installed() -> None:
@@ -113,8 +118,9 @@ def settle(model: PreTrainedModel, compute: torch.dtype | None) -> None:
 
     On a CPU with bf16 instructions, bitsandbytes packs 4-bit weights anew when they are first used: from then on it
     computes in bf16 whatever was asked for, cannot do sizes that are no multiple of 32 (outputs) or of a block
-    (inputs), and rounds the scales once more when the model is saved. That is only let happen where bf16 was asked for
-    and the sizes fit, and not to LED's global projections, whose weights are used without the layer.
+    (inputs), and rounds the scales once more when the model is saved. Its kernel is fast for a few rows, several times
+    slower than restored weights for many. So it is only let happen where bf16 was asked for, the sizes fit, and a
+    decoder's few rows pass.
 
     Args:
         model: A loaded model; without 4-bit layers nothing is done.
@@ -130,8 +136,13 @@ def settle(model: PreTrainedModel, compute: torch.dtype | None) -> None:
             module.compute_dtype = module.compute_dtype if compute is None else compute
             module.compute_type_is_set = module.compute_dtype is not None
             fits = module.out_features % 32 == 0 and module.in_features % module.weight.quant_state.blocksize == 0
-            if not fits or module.compute_dtype != torch.bfloat16 or name.endswith("_global"):
+            if not fits or module.compute_dtype != torch.bfloat16 or not _meets_few_rows(name):
                 module.support_avx512bf16_for_cpu = False
+
+
+def _meets_few_rows(name: str) -> bool:
+    """Whether a module is of the decoder and sees its tokens only, not the document."""
+    return "decoder." in name and not _SEES_DOCUMENT.search(name)
 
 
 def has_dense_parameters(module: nn.Module) -> bool:
