@@ -1,0 +1,40 @@
+"""The electronic book: it builds, every page is well-formed, nothing is loaded from elsewhere."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from xml.dom import minidom
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def epub(tmp_path_factory):
+    """The book as one file, built as `make epub` does."""
+    folder = tmp_path_factory.mktemp("epub")
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", ROOT, "-q", "--path-output", folder]
+    options = ["--config", ROOT / "_config_epub.yml", "--builder", "custom", "--custom-builder", "epub"]
+    run = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    with zipfile.ZipFile(folder / "_build" / "epub" / "longsum-lib.epub") as book:
+        yield book
+
+
+@pytest.mark.slow
+def test_electronic_book_is_whole_and_well_formed(epub):
+    names = set(epub.namelist())
+    contents = re.findall(r"(?:file|root): (\S+)", (ROOT / "_toc.yml").read_text())
+    assert {f"{name}.xhtml" for name in contents} <= names
+    foreign = []
+    for name in names:
+        if name.endswith(".xhtml"):
+            page = minidom.parseString(epub.read(name))  # readers refuse a page that is not well-formed
+            sources = [e.getAttribute("src") for e in page.getElementsByTagName("*") if e.hasAttribute("src")]
+            foreign += [f"{name}: {source}" for source in sources if re.match(r"(https?:)?//", source)]
+    assert foreign == []
+    # Where a reader runs no scripts, an explorer says in words what it would show.
+    assert "A calculator of the memory" in epub.read("book/cost.xhtml").decode()
