@@ -83,6 +83,9 @@ LOOK = """explorers().flatMap((root) => {
     ...[...root.querySelectorAll(".lx-picture > canvas")].map((canvas) => canvas.offsetParent
       && (canvas.width < canvas.clientWidth * devicePixelRatio * 0.99 || colours(canvas) < 3)
       && `${name}: a canvas of ${canvas.width} points on ${canvas.clientWidth} pixels, ${colours(canvas)} colours`),
+    ...[...root.querySelectorAll("canvas[data-bottom]")].map((canvas) => canvas.offsetParent
+      && Number(canvas.dataset.bottom) + 1 > canvas.clientHeight
+      && `${name}: the picture ends at ${canvas.dataset.bottom} of ${canvas.clientHeight} pixels`),
     ...controls(root).map((control) => !control.labels?.length && !control.ariaLabel
       && `${name}: ${control.dataset.key} has no label`),
     !root.querySelector("[aria-live]") && `${name} says nothing`,

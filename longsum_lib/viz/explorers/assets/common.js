@@ -238,7 +238,7 @@ class Kit {
 
   /**
    * A picture that fits its box at the screen's own resolution and redraws on every change of size, theme or model.
-   * draw(context, width, height, dot) works in CSS pixels; `dot` is one pixel of the screen. height(width) is in CSS pixels.
+   * draw(context, width, height, dot) works in CSS pixels; `dot` is one pixel of the screen. height(width, dot) is in CSS pixels.
    */
   canvas({ draw, height, ...attributes }) {
     const element = h("canvas", { class: "lx-canvas", ...attributes });
@@ -247,7 +247,7 @@ class Kit {
       const width = Math.floor(box.clientWidth);
       if (!width) return; // hidden: the ResizeObserver calls again
       const ratio = window.devicePixelRatio || 1;
-      const tall = Math.round(height(width));
+      const tall = Math.ceil(height(width, 1 / ratio));
       if (element.width !== Math.round(width * ratio)) element.width = Math.round(width * ratio);
       if (element.height !== Math.round(tall * ratio)) element.height = Math.round(tall * ratio);
       if (element.style.height !== `${tall}px`) element.style.height = `${tall}px`;

@@ -81,11 +81,11 @@ function maskPanel(kit, { source, isShown, length, chosenRow, pointAt }) {
   const numbers = h("div", { class: "lx-numbers" });
   const picture = kit.canvas({
     tabindex: 0, role: "slider", "aria-orientation": "vertical",
-    height: (width) => (view() ? layout(view(), width).height : 0),
+    height: (width, dot) => (view() ? layout(view(), width, dot).height : 0),
     draw(context, width, _, dot) {
       if (!view()) return;
       const place = layout(view(), width, dot);
-      Object.assign(canvas.dataset, { cell: place.cell, top: place.top });
+      Object.assign(canvas.dataset, { cell: place.cell, top: place.top, bottom: place.strip + 20 });
       drawMask(kit, context, view(), place, chosenRow(), dot);
     },
   });

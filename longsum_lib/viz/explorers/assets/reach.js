@@ -29,7 +29,7 @@ explorer("reach", (kit) => {
   const numbers = h("div", { class: "lx-numbers" });
   const picture = kit.canvas({
     tabindex: 0, role: "slider",
-    height: (width) => reachLayout(view(), width).height,
+    height: (width, dot) => reachLayout(view(), width, dot).height,
     draw: (context, width, _, dot) => drawReach(kit, context, view(), reachLayout(view(), width, dot), traced()),
   });
   const canvas = picture.element;
