@@ -215,9 +215,7 @@ def _streamed_bytes(m: Mapping) -> float:
     reach = 2 * m["block_size"] if m["family"] == "bigbird_pegasus" else 2 * m["window"]
     near, rest = min(n, step + reach), max(0, n - step)
     first = 2 * near + 3 * min(n, step)
-    later = (
-        0 if m["family"] == "pegasus_x" else 2 * near + 2 * min(step + reach, rest + reach / 2) + 3 * min(step, rest)
-    )
+    later = 2 * near + 2 * min(step + reach, rest + reach / 2) + 3 * min(step, rest)
     attending = max(first, later) * row + _call_bytes(m, min(n, step))
     feeding = (2 * near + 2 * min(n, step)) * row + _chunk_bytes(m)
     global_scores = 4 * m["globals"] * m["heads"] * n * 4 if m["family"] == "led" else 0

@@ -106,7 +106,7 @@ const COST = (() => {
     const near = Math.min(n, step + reach);
     const rest = Math.max(0, n - step);
     const first = 2 * near + 3 * Math.min(n, step);
-    const later = m.family === "pegasus_x" ? 0 : 2 * near + 2 * Math.min(step + reach, rest + reach / 2) + 3 * Math.min(step, rest);
+    const later = 2 * near + 2 * Math.min(step + reach, rest + reach / 2) + 3 * Math.min(step, rest);
     const attending = Math.max(first, later) * row + callBytes(m, Math.min(n, step));
     const feeding = (2 * near + 2 * Math.min(n, step)) * row + chunkBytes(m);
     const globalScores = m.family === "led" ? 4 * m.globals * m.heads * n * 4 : 0;
