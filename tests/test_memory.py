@@ -224,7 +224,7 @@ def test_peak_of_a_process():
 
 
 def test_predictions_against_the_stored_measurements():
-    """Peaks of whole processes at LED's base width, two layers. Of shorter inputs the libraries take the larger part."""
+    """Peaks of whole processes at LED's base width, two layers. Short inputs: mostly the libraries."""
     from benchmarks import programs
     from longsum_lib.viz.results import load_results
 
