@@ -88,7 +88,7 @@ def test_a_merged_mask_with_twos_means_global():
     wanted = model(**given, decoder_input_ids=decoder).logits
     merged = given["attention_mask"] * (given.pop("global_attention_mask") + 1)
     got = model(**given | {"attention_mask": merged}, decoder_input_ids=decoder).logits
-    assert torch.equal(got, wanted)
+    torch.testing.assert_close(got, wanted)
 
 
 @torch.no_grad()

@@ -158,8 +158,8 @@ def test_masks_of_every_dtype_mean_the_same(family, side):
         model(**given | {"attention_mask": given["attention_mask"].to(dtype)}, decoder_input_ids=decoder).logits
         for dtype in (torch.long, torch.bool, torch.float32)
     ]
-    assert torch.equal(outputs[0], outputs[1])
-    assert torch.equal(outputs[0], outputs[2])
+    torch.testing.assert_close(outputs[0], outputs[1])
+    torch.testing.assert_close(outputs[0], outputs[2])
 
 
 @torch.no_grad()
@@ -273,8 +273,8 @@ def test_dropout_follows_the_seed(family):
         loss = model(**given, labels=labels).loss
         loss.backward()
         runs.append((loss.item(), model.get_input_embeddings().weight.grad.clone()))
-    assert runs[0][0] == runs[1][0]
-    assert torch.equal(runs[0][1], runs[1][1])
+    assert runs[0][0] == pytest.approx(runs[1][0])
+    torch.testing.assert_close(runs[0][1], runs[1][1])
     assert runs[0][0] != runs[2][0]
 
 
@@ -311,8 +311,8 @@ def test_tuples_come_back_when_asked(family):
     given, labels = inputs(family, 20), torch.randint(3, 101, (2, 5))
     outputs = model(**given, labels=labels)
     loss, logits, *_ = model(**given, labels=labels, return_dict=False)
-    assert torch.equal(loss, outputs.loss)
-    assert torch.equal(logits, outputs.logits)
+    torch.testing.assert_close(loss, outputs.loss)
+    torch.testing.assert_close(logits, outputs.logits)
 
 
 def test_it_loads_onto_a_device_map(family, tmp_path):

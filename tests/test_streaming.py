@@ -185,4 +185,4 @@ def test_gradients_do_not_depend_on_the_chunks(monkeypatch, model):
         encoder(input_ids=document).last_hidden_state.square().mean().backward()
         grads.append([p.grad.clone() for p in encoder.parameters() if p.grad is not None])
     for one, other in zip(*grads, strict=True):
-        assert torch.equal(one, other)
+        torch.testing.assert_close(one, other)
