@@ -1,7 +1,9 @@
 """The command ``longsum``: summaries, models, training and evaluation from a terminal.
 
 Nothing heavy is imported before the arguments are parsed, so ``longsum --help`` answers at once. Whatever
-goes wrong is one line on standard error and an exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+goes wrong is one line on standard error and an exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted. When
+the reader of standard output leaves early, as ``| head`` does, the command ends without a word with code 141: what a
+shell reports of a program that the signal SIGPIPE (13) ended.
 """
 
 from __future__ import annotations
@@ -9,14 +11,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import errno
 import importlib
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
+from longsum_lib.arguments import whole_number
 from longsum_lib.errors import (
     DocumentError,
     DocumentTooLong,
@@ -25,8 +30,20 @@ from longsum_lib.errors import (
     OptionError,
     is_out_of_memory,
 )
+from longsum_lib.terminal import say
 
 DEFAULT_MODEL = "led-tiny"
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+# Options that messages of the library name as in Python.
+_PYTHON_NAMES = (
+    *("max_new_tokens", "min_new_tokens", "num_beams", "no_repeat_ngram_size", "max_input_tokens", "batch_size"),
+    *("text_column", "summary_column", "max_summary_tokens", "save_steps", "eval_steps", "learning_rate"),
+    *("max_length", "block_size", "sparse_block_size", "sparsity_factor", "num_global_tokens"),
+    *("global_positional_stride", "mask_first_token", "pool_with_global"),
+)
 
 EXAMPLES = """\
 examples:
@@ -58,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line without the program's name; None takes the process's own.
 
     Returns:
-        The exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+        The exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 141 standard output closed by its reader.
     """
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets its number, not a traceback.
@@ -67,24 +84,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _plain_warnings():
             arguments = sys.argv[1:] if arguments is None else list(arguments)
-            options = build_parser(arguments).parse_args(arguments)
+            options = _parse(arguments)
             code = options.run(options)
-            sys.stdout.flush()
+            _flush_output()
             return int(code or 0)
     except KeyboardInterrupt:
         say("interrupted")
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
-        # Python flushes standard output once more at exit; let that go nowhere.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        say("standard output was closed before everything was written")
-        return 1
+        _drop_output()
+        return PIPE_CLOSED
     except Exception as error:
         if os.environ.get("LONGSUM_DEBUG"):
             raise
         say(_explain(error))
+        _drop_what_is_left()
         return 1
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    try:
+        return build_parser(arguments).parse_args(arguments)
+    except SystemExit:  # after --help and --version
+        _flush_output()
+        raise
+
+
+def _flush_output() -> None:
+    """Write out what is left; a full disk shows here at the latest."""
+    if sys.stdout is not None:  # it is None if the caller closed it: longsum ... >&-
+        sys.stdout.flush()
+
+
+def _drop_what_is_left() -> None:
+    try:
+        _flush_output()
+    except OSError:
+        _drop_output()
+
+
+def _drop_output() -> None:
+    """Python flushes standard output once more at exit; let that go nowhere."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain(error: Exception) -> str:
@@ -96,22 +138,20 @@ def _explain(error: Exception) -> str:
         return "not enough memory; what helps: shorter documents, fewer beams, a smaller model"
     lines = str(error).strip().splitlines() or [""]
     if isinstance(error, OSError):
+        if error.filename and error.strerror:
+            return f"{os.fsdecode(error.filename)}: {error.strerror}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"cannot write: {error.strerror}"
         return lines[0].partition("] ")[2] or lines[0]
     return f"unexpected {type(error).__name__}: {lines[0]} (LONGSUM_DEBUG=1 shows where it happened)"
 
 
 def _with_dashes(message: str) -> str:
     """Spell option names as they are typed here: ``--num-beams`` for ``num_beams``."""
-    names = ("max_new_tokens", "min_new_tokens", "num_beams", "no_repeat_ngram_size")
-    for name in names:
-        message = message.replace(name, "--" + name.replace("_", "-"))
+    message = message.replace("set strict_geometry=False", "give --no-strict-geometry")
+    for name in _PYTHON_NAMES:
+        message = re.sub(rf"(?<![\w.-]){name}(?![\w=])", "--" + name.replace("_", "-"), message)
     return message
-
-
-def say(message: str) -> None:
-    """Print one line on standard error."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        print(f"longsum: {' '.join(message.split())}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -185,19 +225,6 @@ def _no_command(parser: argparse.ArgumentParser) -> int:
     return 2
 
 
-def _whole_number(least: int):
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = None
-        if value is None or value < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-        return value
-
-    return parse
-
-
 def _add_summarize(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "summarize",
@@ -229,11 +256,11 @@ def _add_summarize(commands: argparse._SubParsersAction) -> None:
     long.add_argument("--split", action="store_true", help="summarize parts, then the joined summaries")
 
     write = parser.add_argument_group("the summary (default: what the checkpoint says)").add_argument
-    write("--num-beams", type=_whole_number(1), metavar="N", help="beams of beam search; 1 is greedy")
-    write("--max-new-tokens", type=_whole_number(1), metavar="N", help="the longest summary")
-    write("--min-new-tokens", type=_whole_number(0), metavar="N", help="the shortest summary")
+    write("--num-beams", type=whole_number(1), metavar="N", help="beams of beam search; 1 is greedy")
+    write("--max-new-tokens", type=whole_number(1), metavar="N", help="the longest summary")
+    write("--min-new-tokens", type=whole_number(0), metavar="N", help="the shortest summary")
     write(
-        "--no-repeat-ngram-size", type=_whole_number(0), metavar="N", help="no sequence of N tokens twice; 0 allows it"
+        "--no-repeat-ngram-size", type=whole_number(0), metavar="N", help="no sequence of N tokens twice; 0 allows it"
     )
 
     where = parser.add_argument_group("where and how to compute").add_argument

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ import torch
 from longsum_lib.errors import DeviceError, MissingExtra, OptionError
 from longsum_lib.evaluation.datasets import Example, Source
 from longsum_lib.finetuning_data import IGNORED, Collator, TokenizedDocuments, model_type, summary_loss
+from longsum_lib.models.checkpoint_files import WEIGHT_FILES
+from longsum_lib.outputs import check_folder
 
 MOST_INPUT_TOKENS = 16_384
 """Documents are cut to this by default where the model itself has no limit."""
@@ -72,6 +75,25 @@ class FineTuning:
     generate: bool = False
     beams: int = 1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_counts(self, 1, "batch_size", "accumulation", "save_steps", "beams", "steps", "eval_steps")
+        _check_counts(self, 2, "max_input_tokens", "max_summary_tokens")
+        _check_counts(self, 0, "lora", "seed")
+        for name in ("epochs", "learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise OptionError(f"{name} is {value!r}, expected a number above 0")
+        for name in ("warmup", "weight_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise OptionError(f"{name} is {getattr(self, name)!r}, expected at least 0 and below 1")
+
+
+def _check_counts(settings: FineTuning, least: int, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise OptionError(f"{name} is {value!r}, expected a whole number of at least {least}")
 
 
 def check_precision(precision: str, config: Any) -> None:
@@ -139,6 +161,17 @@ def last_checkpoint(folder: str | Path) -> Path | None:
     return max(found)[1] if found else None
 
 
+def check_no_model(output: Path) -> None:
+    """Refuse to write over a model.
+
+    Raises:
+        OptionError: The folder holds one.
+    """
+    found = [name for name in WEIGHT_FILES if (output / name).is_file()]
+    if found:
+        raise OptionError(f"{output} holds a model already ({found[0]}), which is left alone; choose another folder")
+
+
 def fine_tune(
     model: Any,
     tokenizer: Any,
@@ -174,7 +207,7 @@ def fine_tune(
 
     Raises:
         MissingExtra: ``accelerate``, or for LoRA ``peft``, is not installed.
-        OptionError: Settings make no sense, or the folder holds a run and ``resume`` is not set.
+        OptionError: Settings make no sense, or the folder holds a run and ``resume`` is not set, or another model.
         DeviceError: The machine has no such number format.
 
     Cost:
@@ -187,11 +220,16 @@ def fine_tune(
 
     from longsum_lib.models.auto import quiet_transformers
 
-    settings, output = settings or FineTuning(), Path(output)
+    settings, output = settings or FineTuning(), check_folder(output, "output")
     check_precision(settings.precision, model.config)
     checkpoint = last_checkpoint(output) if output.is_dir() else None
     if checkpoint and not resume:
-        raise OptionError(f"{output} holds {checkpoint.name} of an earlier run; set resume or choose another folder")
+        raise OptionError(
+            f"{output} holds {checkpoint.name} of an earlier run; --resume (resume=True) goes on with it, or choose "
+            "another folder"
+        )
+    if not checkpoint:
+        check_no_model(output)
     documents = _tokenized(train, limit, model, tokenizer, settings)
     held_out = None if evaluation is None else _tokenized(evaluation, eval_limit, model, tokenizer, settings)
     if settings.lora:

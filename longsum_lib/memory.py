@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from importlib import resources
 
+from longsum_lib.arguments import positive, whole_number
 from longsum_lib.errors import OptionError, did_you_mean
 from longsum_lib.memory_formulas import BITS, plan
 from longsum_lib.models.devices import DTYPE_NAMES, gib
@@ -240,6 +241,8 @@ def largest_input(numbers: Mapping, memory: float, **options: object) -> int:
         >>> largest_input(large, 14.7 * 2**30, **options) > 16384
         True
     """
+    if not memory > 0:
+        raise OptionError(f"memory is {memory!r}, expected a number of bytes above 0")
     shortest, longest = 0, int(numbers.get("limit") or LONGEST)
     while shortest < longest:
         middle = (shortest + longest + 1) // 2
@@ -257,14 +260,15 @@ def add_memory_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``longsum memory``."""
     add = parser.add_argument
     add("model", metavar="MODEL", help="a bundled model, a checkpoint's folder or a name on the hub")
-    add("--length", type=int, default=16384, metavar="N", help="input tokens (default: %(default)s)")
-    add("--beams", type=int, default=4, metavar="N", help="beams of beam search (default: %(default)s)")
-    add("--batch", type=int, default=1, metavar="N", help="documents at once (default: %(default)s)")
-    add("--new-tokens", type=int, default=256, metavar="N", help="length of the summary (default: %(default)s)")
+    count = whole_number(1, LONGEST)
+    add("--length", type=count, default=16384, metavar="N", help="input tokens (default: %(default)s)")
+    add("--beams", type=count, default=4, metavar="N", help="beams of beam search (default: %(default)s)")
+    add("--batch", type=count, default=1, metavar="N", help="documents at once (default: %(default)s)")
+    add("--new-tokens", type=count, default=256, metavar="N", help="length of the summary (default: %(default)s)")
     add("--dtype", default="fp32", metavar="NAME", help="fp32, bf16 or fp16 (default: %(default)s)")
     add("--quantize", choices=("int8", "nf4", "fp4"), help="quantized weights")
     add("--device", choices=("cpu", "gpu"), default="cpu", help="where it runs (default: %(default)s)")
-    add("--memory", type=float, metavar="GIB", help="also find the longest input that fits into so many GiB")
+    add("--memory", type=positive(), metavar="GIB", help="also find the longest input that fits into so many GiB")
     add("--output", choices=("text", "json"), default="text", help="json is one object, in bytes (default: text)")
 
 

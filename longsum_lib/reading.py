@@ -3,6 +3,7 @@
 import codecs
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from longsum_lib.errors import DocumentError, OptionError
 
@@ -28,6 +29,10 @@ _BYTE_ORDER_MARKS = {
 }
 
 
+MOST_BYTES = 256 * 2**20
+"""Larger files are refused: nobody wants one summary of them, and an endless device is larger still."""
+
+
 def read_document(source: str, encoding: str = "utf-8") -> str:
     """Read a whole text.
 
@@ -39,7 +44,8 @@ def read_document(source: str, encoding: str = "utf-8") -> str:
         The text, without a byte-order mark, with line ends as single line feeds.
 
     Raises:
-        DocumentError: There is no such file, it cannot be read, it is empty, binary, or encoded otherwise.
+        DocumentError: There is no such file, it cannot be read, it is empty, binary, larger than ``MOST_BYTES``, or
+            encoded otherwise.
         OptionError: There is no such encoding.
     """
     check_encoding(encoding)
@@ -66,7 +72,7 @@ def check_encoding(encoding: str) -> str:
     try:
         "".encode(encoding)
         return codecs.lookup(encoding).name
-    except LookupError:
+    except (LookupError, ValueError):
         raise OptionError(
             f"unknown encoding {encoding!r}; expected utf-8, latin-1, cp1252, utf-16 or another of Python's"
         ) from None
@@ -76,18 +82,29 @@ def _read_bytes(source: str, name: str) -> bytes:
     if source == "-":
         if sys.stdin is None or sys.stdin.closed:
             raise DocumentError("standard input is closed; give a file")
-        return sys.stdin.buffer.read()
-    path = Path(source).expanduser()
+        return _read_bounded(sys.stdin.buffer, name)
     try:
-        return path.read_bytes()
+        with Path(source).expanduser().open("rb") as file:
+            return _read_bounded(file, name)
     except FileNotFoundError:
         raise DocumentError(f"there is no file {name}") from None
     except IsADirectoryError:
         raise DocumentError(f"{name} is a folder; expected a text file (perhaps {name.rstrip('/')}/*.txt)") from None
     except PermissionError:
         raise DocumentError(f"{name} may not be read (permission denied)") from None
-    except (OSError, ValueError) as error:
+    except DocumentError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:  # of "~nobody" it is a RuntimeError
         raise DocumentError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _read_bounded(file: BinaryIO, name: str) -> bytes:
+    data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise DocumentError(
+            f"{name} has more than {MOST_BYTES // 2**20} MiB; expected a text, or cut it into several files first"
+        )
+    return data
 
 
 def _decode(data: bytes, name: str, encoding: str) -> str:
@@ -112,3 +129,5 @@ def _decode(data: bytes, name: str, encoding: str) -> str:
             f"{name} is not {codec}: byte 0x{data[error.start]:02x} at position {error.start:,} "
             f"(line {line:,}); give its encoding, perhaps {advice}"
         ) from error
+    except UnicodeError as error:
+        raise DocumentError(f"{name} is not {codec}: {error}; give its encoding, perhaps --encoding utf-8") from error

@@ -160,9 +160,20 @@ def _check_documents(documents: str | Sequence[str]) -> list[str]:
             raise DocumentError(f"{which} is of type {type(text).__name__}; expected a string")
         if not text.strip():
             raise DocumentError(f"{which} is empty; expected some text")
+        _check_characters(text, which)
         if len(text) < 1000 and "\n" not in text and os.path.isfile(text):
             raise DocumentError(f"{which} is the path of a file, {text!r}; expected its text: open(path).read()")
     return texts
+
+
+def _check_characters(text: str, which: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DocumentError(
+            f"{which} holds half a character (U+{ord(text[error.start]):04X} at position {error.start:,}), so it was "
+            "decoded wrongly; expected text as read with open(path, encoding=...)"
+        ) from None
 
 
 def _which(number: int, texts: list) -> str:
@@ -175,7 +186,7 @@ def _check_options(asked: dict, truncate: bool, split: bool, batch_size: int) ->
     at_least = {"max_new_tokens": 1, "min_new_tokens": 0, "num_beams": 1, "no_repeat_ngram_size": 0}
     for name, value in [*asked.items(), ("batch_size", batch_size)]:
         least = at_least.get(name, 1)
-        if value is not None and (not isinstance(value, int) or value < least):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise OptionError(f"{name} is {value!r}, expected a whole number of at least {least}")
 
 

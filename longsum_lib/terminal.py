@@ -1,7 +1,8 @@
-"""Progress on a terminal, and silence from the libraries underneath."""
+"""Lines and progress on a terminal, and silence from the libraries underneath."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -25,6 +26,12 @@ def quiet_libraries() -> None:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     for name in ("transformers", "huggingface_hub", "bitsandbytes", "accelerate", "torch"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def say(message: str) -> None:
+    """Print one line on standard error."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(f"longsum: {' '.join(message.split())}", file=sys.stderr, flush=True)
 
 
 class TerminalProgress:

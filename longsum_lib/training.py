@@ -12,14 +12,17 @@ import dataclasses
 import importlib.util
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from longsum_lib.arguments import positive, whole_number
 from longsum_lib.corpus_stream import CURRICULUM, CorpusStream, Recipe
 from longsum_lib.errors import MissingExtra, OptionError, did_you_mean
+from longsum_lib.finetuning import check_no_model, last_checkpoint
+from longsum_lib.outputs import check_folder
 from longsum_lib.recipes import TINY_MODELS, TinyModel
+from longsum_lib.terminal import say
 
 LONGEST_SUMMARY = 200  # tokens that the bundled models may write; a reference summary has about 140 at most
 
@@ -52,7 +55,7 @@ def train(
     Raises:
         MissingExtra: If ``accelerate`` is not installed, which transformers' ``Trainer`` needs.
         OptionError: If there is no such mechanism, or the folder holds checkpoints of an earlier run and ``resume``
-            is not set.
+            is not set, or another model.
 
     Cost:
         Memory O(tokens_per_batch), whatever the length of the documents.
@@ -60,16 +63,18 @@ def train(
     if importlib.util.find_spec("accelerate") is None:
         raise MissingExtra("accelerate", "training", "training")
     from transformers import Seq2SeqTrainer
-    from transformers.trainer_utils import get_last_checkpoint
 
     tiny = find_tiny_model(mechanism)
-    recipe, output = recipe or tiny.recipe, Path(output)
-    checkpoint = get_last_checkpoint(str(output)) if output.is_dir() else None
+    recipe, output = recipe or tiny.recipe, check_folder(output, "output")
+    checkpoint = last_checkpoint(output) if output.is_dir() else None
     if checkpoint and not resume:
         raise OptionError(
-            f"{output} holds {Path(checkpoint).name} of an earlier run; set resume or choose another folder"
+            f"{output} holds {checkpoint.name} of an earlier run; --resume (resume=True) goes on with it, or "
+            "choose another folder"
         )
-    first_step = int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
+    if not checkpoint:
+        check_no_model(output)
+    first_step = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
     model = tiny.build(recipe.seed)
     trainer = Seq2SeqTrainer(
         model=model,
@@ -78,7 +83,7 @@ def train(
         data_collator=lambda items: items[0],
         callbacks=list(callbacks),
     )
-    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     curve = [[entry["step"], round(entry["loss"], 4)] for entry in trainer.state.log_history if "loss" in entry]
     save_checkpoint(model, output, recipe, curve)
     return model
@@ -164,20 +169,20 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     from longsum_lib.finetuning_command import add_finetune_arguments
 
     add_finetune_arguments(parser)
-    parser.add_argument(
-        "--model", default="led", choices=list(TINY_MODELS), help="mechanism of the tiny model to train (default: led)"
-    )
-    parser.add_argument("--output", required=True, help="folder for checkpoints and the trained model")
-    parser.add_argument("--steps", type=int, help="steps (default: those of the bundled model)")
-    parser.add_argument("--seed", type=int, help="seed of weights and examples (default: 0)")
-    parser.add_argument("--learning-rate", type=float, help="peak learning rate (default: that of the bundled model)")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--model", choices=list(TINY_MODELS), help="mechanism of the tiny model to train (default: led)")
+    add("--output", required=True, metavar="FOLDER", help="folder for checkpoints and the trained model")
+    add("--steps", type=whole_number(1), metavar="N", help="steps (default: those of the bundled model)")
+    add("--seed", type=whole_number(0), metavar="N", help="seed of weights and examples (default: 0)")
+    add("--learning-rate", type=positive(), metavar="X", help="peak rate (default: that of the bundled model)")
+    add(
         "--tokens-per-batch",
-        type=int,
+        type=whole_number(2),
+        metavar="N",
         help="document tokens of a batch; half as many if documents are short (default: those of the bundled model)",
     )
-    parser.add_argument("--save-steps", type=int, default=250, help="steps between checkpoints (default: 250)")
-    parser.add_argument("--resume", action="store_true", help="go on from the latest checkpoint in --output")
+    add("--save-steps", type=whole_number(1), default=250, metavar="N", help="steps between checkpoints (default: 250)")
+    add("--resume", action="store_true", help="go on from the latest checkpoint in --output")
 
 
 def _chosen_recipe(args: argparse.Namespace) -> Recipe:
@@ -186,23 +191,23 @@ def _chosen_recipe(args: argparse.Namespace) -> Recipe:
     changes = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if "tokens_per_batch" in changes:
         changes["short_tokens_per_batch"] = changes["tokens_per_batch"] // 2
-    return dataclasses.replace(TINY_MODELS[args.model].recipe, **changes)
+    return dataclasses.replace(TINY_MODELS[args.model or "led"].recipe, **changes)
 
 
 def run_train(args: argparse.Namespace) -> int:
     """Run ``longsum train``: a tiny model from nothing, or with a data set the fine-tuning of a trained one."""
-    if args.base is not None or args.dataset is not None:
-        from longsum_lib.finetuning_command import run_finetune
+    from longsum_lib.finetuning_command import ONLY_HERE, given_options, run_finetune
 
+    if args.base is not None or args.dataset is not None:
         return run_finetune(args)
-    recipe = _chosen_recipe(args)
+    foreign = given_options(args, ONLY_HERE)
+    if foreign:
+        raise OptionError(f"{foreign[0]} is for fine-tuning: longsum train MODEL --dataset NAME --output FOLDER")
+    run = {"mechanism": args.model or "led", "resume": args.resume, "save_steps": args.save_steps}
     try:
-        train(args.output, recipe, mechanism=args.model, resume=args.resume, save_steps=args.save_steps)
+        train(args.output, _chosen_recipe(args), **run)
     except KeyboardInterrupt:
-        print(
-            f"stopped; the same command with --resume goes on from the last checkpoint in {args.output}",
-            file=sys.stderr,
-        )
+        say(f"stopped; the same command with --resume goes on from the last checkpoint in {args.output}")
         return 130
-    print(f"the model is in {args.output}; longsum evaluate --model {args.output} measures it", file=sys.stderr)
+    say(f"the model is in {args.output}; longsum evaluate --model {args.output} measures it")
     return 0

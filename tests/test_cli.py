@@ -245,10 +245,10 @@ def test_paths_that_are_no_files(longsum, tmp_path):
 
 
 def test_file_without_permission(longsum, document, monkeypatch):
-    def refuse(self):
+    def refuse(self, mode):
         raise PermissionError
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     assert only_error(longsum("summarize", document)) == f"{document} may not be read (permission denied)"
 
 
@@ -408,14 +408,31 @@ def test_process_that_fails_has_an_exit_code(tmp_path):
     assert result.stderr == f"longsum: there is no file {tmp_path / 'missing.txt'}\n"
 
 
-def test_closed_pipe_is_one_line():
+@pytest.mark.parametrize("arguments", [["models"], ["--version"], ["corpus", "--length", "96", "--count", "3"]])
+def test_a_reader_that_leaves_early_is_no_error(arguments):
     read, write = os.pipe()
     os.close(read)
-    command = [sys.executable, "-m", "longsum_lib", "models"]
+    command = [sys.executable, "-m", "longsum_lib", *arguments]
     result = subprocess.run(command, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
-    assert result.returncode == 1
-    assert result.stderr == "longsum: standard output was closed before everything was written\n"
+    assert (result.returncode, result.stderr) == (141, "")  # 128 + SIGPIPE, as a shell says
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+@pytest.mark.parametrize("arguments", [["models"], ["--version"]])
+def test_a_full_disk_is_one_line(arguments):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "longsum_lib", *arguments]
+        result = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (result.returncode, result.stderr) == (1, "longsum: cannot write: No space left on device\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell")
+def test_closed_standard_streams_are_no_error():
+    result = subprocess.run(
+        ["/bin/sh", "-c", '"$0" -m longsum_lib models >&- 2>&-', sys.executable], cwd=ROOT, capture_output=True
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
 
 
 def test_terminal_that_cannot_show_a_character():

@@ -7,9 +7,11 @@ import json
 import sys
 from pathlib import Path
 
-from longsum_lib.corpus.documents import make_document
+from longsum_lib.arguments import whole_number
+from longsum_lib.corpus.documents import LONGEST, SHORTEST, make_document
 from longsum_lib.corpus.records import Document
 from longsum_lib.corpus.world import DATA, SPLITS
+from longsum_lib.outputs import check_file, replacing
 
 # Lengths of the bundled documents, by seed: chosen beforehand, whatever the models make of them.
 BUNDLED_LENGTHS = (4096, 8192, 12_000)
@@ -17,14 +19,22 @@ BUNDLED_LENGTHS = (4096, 8192, 12_000)
 
 def add_corpus_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``longsum corpus``."""
-    parser.add_argument("--seed", type=int, default=0, help="seed of the first document (default: 0)")
-    parser.add_argument("--count", type=int, default=1, help="documents (default: 1)")
-    parser.add_argument("--length", type=int, default=4096, help="tokens of each document (default: 4096)")
-    parser.add_argument("--split", default="test", choices=SPLITS, help="names and numbers to use (default: test)")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--seed", type=whole_number(0), default=0, metavar="N", help="seed of the first document (default: 0)")
+    add("--count", type=whole_number(1), default=1, metavar="N", help="documents (default: 1)")
+    add(
+        "--length",
+        type=whole_number(SHORTEST, LONGEST),
+        default=4096,
+        metavar="N",
+        help=f"tokens of each document, {SHORTEST} to {LONGEST:,} (default: 4096)",
+    )
+    add("--split", default="test", choices=SPLITS, help="names and numbers to use (default: test)")
+    add(
         "--output",
         type=Path,
         default=None,
+        metavar="FILE",
         help="write one JSON object a line to this file, with summary and key facts (default: print the texts)",
     )
 
@@ -36,7 +46,7 @@ def run_corpus(args: argparse.Namespace) -> int:
         for index, document in enumerate(documents):
             sys.stdout.write("\n" * bool(index) + document.text)
         return 0
-    with args.output.open("w", encoding="utf-8") as file:
+    with replacing(check_file(args.output, "--output")) as file:
         for document in documents:
             file.write(json.dumps(document.to_dict(), ensure_ascii=False) + "\n")
     return 0

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from longsum_lib.corpus.records import Difficulty, Distractor, Document, Fact
 from longsum_lib.corpus.world import SPLITS, draw_value, pick, shuffled, world
+from longsum_lib.errors import OptionError
 
 SHORTEST, LONGEST = 96, 65_536
 
@@ -258,15 +259,15 @@ def make_document(
         The document.
 
     Raises:
-        ValueError: If the length or the split is out of range.
+        OptionError: If the length or the split is out of range.
 
     Cost:
         Time and memory O(length): about 1 ms per 1,000 tokens.
     """
     if split not in SPLITS:
-        raise ValueError(f"split is {split!r}, expected one of {SPLITS}")
+        raise OptionError(f"split is {split!r}, expected one of {SPLITS}")
     if not SHORTEST <= length <= LONGEST:
-        raise ValueError(f"length is {length}, expected {SHORTEST} to {LONGEST} tokens")
+        raise OptionError(f"length is {length}, expected {SHORTEST} to {LONGEST} tokens")
     if count_tokens is None:
         from longsum_lib.corpus.tokenizer import count_tokens
     difficulty = difficulty or Difficulty()

@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from longsum_lib.arguments import whole_number as at_least
+from longsum_lib.corpus.documents import LONGEST, SHORTEST
 from longsum_lib.errors import LongsumError, OptionError
 from longsum_lib.evaluation.baselines import LEAD_SENTENCES
-from longsum_lib.evaluation.datasets import CORPUS, Source
+from longsum_lib.evaluation.datasets import CORPUS, Source, is_file_name
 from longsum_lib.evaluation.report import format_table
 from longsum_lib.evaluation.running import FIRST_SEED, evaluate
 from longsum_lib.evaluation.store import SummaryStore
-
-
-def at_least(least: int) -> Callable[[str], int]:
-    """Return what argparse reads a whole number of at least ``least`` with."""
-
-    def parse(text: str) -> int:
-        value = int(text) if text.lstrip("-").isdecimal() else None
-        if value is None or value < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-        return value
-
-    return parse
+from longsum_lib.outputs import check_file, replacing
 
 
 def add_data_arguments(parser: argparse._ActionsContainer) -> None:
@@ -49,7 +38,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument(
         "--length",
-        type=at_least(1),
+        type=at_least(SHORTEST, LONGEST),
         nargs="+",
         default=None,
         metavar="N",
@@ -60,7 +49,6 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--first-seed",
         type=at_least(0),
-        default=FIRST_SEED,
         metavar="N",
         help=f"corpus: seed of the first document (default: {FIRST_SEED})",
     )
@@ -102,13 +90,9 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 def run_evaluate(args: argparse.Namespace) -> int:
     """Run ``longsum evaluate``: the tables on standard output, progress on standard error."""
     sources = _sources(args)
-    path = args.summaries
-    if path is None and args.json is not None:
-        path = args.json.with_name(args.json.name + ".summaries.jsonl")
-    if args.resume and path is None:
-        raise OptionError("resume needs the file of the interrupted run: give --summaries or --json")
+    path = _summaries_file(args)
     store = SummaryStore(path, _settings(args), resume=args.resume)
-    from longsum_lib.terminal import TerminalProgress, quiet_libraries
+    from longsum_lib.terminal import TerminalProgress, quiet_libraries, say
 
     quiet_libraries()
     with TerminalProgress() as progress:
@@ -122,18 +106,31 @@ def run_evaluate(args: argparse.Namespace) -> int:
         except (KeyboardInterrupt, LongsumError):
             progress.clear()
             if path is not None and len(store):
-                print(
-                    f"longsum: {len(store)} summaries are in {path}; the same command with --resume goes on",
-                    file=sys.stderr,
-                )
+                say(f"{len(store)} summaries are in {path}; the same command with --resume goes on")
             raise
     print(format_table(reports))
     if args.json:
         text = json.dumps({"model": str(args.model), "reports": reports}, indent=1, ensure_ascii=False)
-        args.json.write_text(text + "\n", encoding="utf-8")
+        with replacing(args.json) as file:
+            file.write(text + "\n")
         if args.summaries is None:
-            path.unlink()
+            path.unlink(missing_ok=True)
     return 0
+
+
+def _summaries_file(args: argparse.Namespace) -> Path | None:
+    """Where the summaries go while they are written; both files are checked before any work is done."""
+    path = args.summaries
+    if args.json is not None:
+        check_file(args.json, "--json")
+        path = path or args.json.with_name(args.json.name + ".summaries.jsonl")
+        if path.resolve() == args.json.resolve():
+            raise OptionError(f"--json and --summaries are both {path}; give the report and the summaries a file each")
+    if path is not None:
+        check_file(path, "--summaries")
+    elif args.resume:
+        raise OptionError("resume needs the file of the interrupted run: give --summaries or --json")
+    return path
 
 
 def _sources(args: argparse.Namespace) -> list[Source]:
@@ -141,13 +138,22 @@ def _sources(args: argparse.Namespace) -> list[Source]:
     if args.dataset != CORPUS:
         if args.length is not None:
             raise OptionError("--length is for the synthetic corpus; of other data sets see --max-input-tokens")
-        return [Source(args.dataset, split=args.split, **columns)]
+        if args.first_seed is not None:
+            raise OptionError("--first-seed is for the synthetic corpus; other data sets are read from their beginning")
+        source = Source(args.dataset, split=args.split, **columns)
+        if is_file_name(args.dataset) and next(source.examples(1), None) is None:
+            raise OptionError(f"{args.dataset} has no documents; expected rows with a document and a summary")
+        return [source]
     given = [name for name, value in columns.items() if value is not None]
     if given:
         raise OptionError(f"--{given[0].replace('_', '-')} is for data sets; the synthetic corpus has none")
     if args.split not in ("train", "test"):
         raise OptionError(f"the corpus has no split {args.split!r}; expected train or test")
-    return [Source(length=n, split=args.split, first_seed=args.first_seed) for n in args.length or [4096]]
+    if args.limit == 0:
+        raise OptionError("--limit is 0, but the synthetic corpus has no end; expected at least 1")
+    args.first_seed = FIRST_SEED if args.first_seed is None else args.first_seed
+    lengths = list(dict.fromkeys(args.length or [4096]))
+    return [Source(length=n, split=args.split, first_seed=args.first_seed) for n in lengths]
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from longsum_lib.corpus import Distractor, Document, Fact, make_document
-from longsum_lib.errors import DocumentError, MissingExtra, NoNetwork, OptionError
+from longsum_lib.errors import DocumentError, LongsumError, MissingExtra, NoNetwork, OptionError
 
 CORPUS = "corpus"
 FILE_KINDS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 TEXT_COLUMNS = ("text", "article", "document", "report", "source", "input", "chapter", "dialogue")
 SUMMARY_COLUMNS = ("summary", "abstract", "highlights", "target", "output", "summary_text")
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # of a pair that stands for one character; alone it is no text
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def is_file_name(name: str) -> bool:
 
 
 def _column(row: Mapping[str, Any], asked: str | None, usual: Sequence[str], what: str, name: str) -> str:
-    there = ", ".join(map(str, row))
+    there = ", ".join(str(column) for column in row if column is not None) or "no columns"
     if asked is not None:
         if asked not in row:
             raise OptionError(f"{name} has no column {asked!r}; it has: {there}")
@@ -132,6 +134,8 @@ def _example(row: Mapping[str, Any], text: str, summary: str, where: str) -> Exa
             value = "\n".join(value)  # some sets keep a list of sentences
         if not isinstance(value, str) or not value.strip():
             raise DocumentError(f"{where}: column {column!r} holds {_short(value)}, expected some text")
+        if _HALF_CHARACTER.search(value):
+            raise DocumentError(f"{where}: column {column!r} holds half a character (U+D800 to U+DFFF); mend the file")
         values.append(value)
     return Example(*values, document=_corpus_document(row))
 
@@ -155,6 +159,8 @@ def _corpus_document(row: Mapping[str, Any]) -> Document | None:
 
 
 def _file_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    if path.is_dir():
+        raise DocumentError(f"{path} is a folder; expected a file ({', '.join(FILE_KINDS)})")
     if not path.is_file():
         raise DocumentError(f"there is no file {path}")
     kind = path.suffix.lower()
@@ -172,7 +178,7 @@ def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield from csv.DictReader(file, delimiter=delimiter)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DocumentError(f"{path.name} is not a table in utf-8: {error}") from error
+        raise DocumentError(f"{path.name} is not a table in utf-8: {error}; save it again as CSV in UTF-8") from error
 
 
 def _json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -186,7 +192,9 @@ def _json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
                 if not isinstance(row, dict):
                     raise DocumentError(f"{path.name}, row {number:,}: {_short(row)}, expected an object with columns")
                 yield row
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # other text, no JSON, a number of thousands of digits, or nested
+        if isinstance(error, LongsumError):
+            raise
         raise DocumentError(f"{path.name} is not JSON with one object a line: {error}") from error
 
 

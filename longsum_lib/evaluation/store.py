@@ -17,28 +17,29 @@ from longsum_lib.errors import OptionError
 class SummaryStore:
     """Summaries of one run, by report and number of the document.
 
+    Nothing is written before the first summary, so that a run that fails early leaves nothing that stands in the way.
+
     Args:
         path: The file; None keeps everything in memory.
         settings: What the summaries depend on: the model, the data, the options. Ready for JSON.
         resume: Go on with the summaries in the file. Without it a file that is there is an error, not overwritten.
 
     Raises:
-        OptionError: The file belongs to a run with other settings, or is there and ``resume`` is not set.
+        OptionError: The file belongs to a run with other settings, holds something else, or is there and ``resume`` is
+            not set.
     """
 
     def __init__(self, path: str | Path | None, settings: dict[str, Any], *, resume: bool = False) -> None:
         self.path = Path(path) if path else None
         self._records: dict[tuple[str, int], dict[str, Any]] = {}
-        settings = json.loads(json.dumps(settings))
+        self._settings = json.loads(json.dumps(settings))
+        self._begun = False
         if self.path is None:
             return
         if self.path.exists() and self.path.stat().st_size:
-            if not resume:
-                raise OptionError(f"{self.path} holds summaries of an earlier run; set resume, or delete it")
-            self._read(settings)
+            self._read(resume)
         else:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._append({"settings": settings})
 
     def __len__(self) -> int:
         return len(self._records)
@@ -60,30 +61,45 @@ class SummaryStore:
         """Keep a record; it is on disk when this returns."""
         record = {"report": report, "index": index, "document": fingerprint(text), **record}
         self._records[report, index] = record
-        if self.path is not None:
-            self._append(record)
+        if self.path is None:
+            return
+        if not self._begun:
+            self._append({"settings": self._settings})
+            self._begun = True
+        self._append(record)
 
-    def _read(self, settings: dict[str, Any]) -> None:
+    def _read(self, resume: bool) -> None:
         data = self.path.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):  # the last line was cut off while it was written
-            with self.path.open("r+b") as file:
-                file.truncate(len(whole))
         try:
-            first, *records = [json.loads(line) for line in whole.splitlines()] or [{"settings": settings}]
-            found = first["settings"]
-            self._records = {(record["report"], record["index"]): record for record in records}
-        except (ValueError, KeyError, TypeError) as error:
+            if not data.startswith(b'{"settings"'):
+                raise ValueError("another file")
+            found, *lines = [json.loads(line) for line in whole.splitlines()] or [{"settings": {}}]
+            settings = dict(found["settings"])
+            records = {(record["report"], record["index"]): record for record in lines}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise OptionError(f"{self.path} holds no summaries of an evaluation; choose another file") from error
-        different = sorted(key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key))
+        if records:
+            self._go_on(settings, len(records), resume)
+        self._records, self._begun = records, bool(records)
+        with self.path.open("r+b") as file:  # the last line may have been cut off while it was written
+            file.truncate(len(whole) if records else 0)
+
+    def _go_on(self, found: dict[str, Any], count: int, resume: bool) -> None:
+        """Refuse to go on with summaries that are not meant, or were made with other settings."""
+        if not resume:
+            raise OptionError(
+                f"{self.path} holds summaries of an earlier run ({count}); --resume (resume=True) goes on with them, "
+                "or choose another file"
+            )
+        mine = self._settings
+        different = sorted(key for key in mine.keys() | found.keys() if mine.get(key) != found.get(key))
         if different:
             key = different[0]
             raise OptionError(
-                f"{self.path} is of a run with another {key} ({found.get(key)!r}, now {settings.get(key)!r}); "
+                f"{self.path} is of a run with another {key} ({found.get(key)!r}, now {mine.get(key)!r}); "
                 "use the same settings, or another file"
             )
-        if not whole:
-            self._append({"settings": settings})
 
     def _append(self, record: dict[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as file:

@@ -11,6 +11,7 @@ import copy
 import dataclasses
 import importlib
 import os
+import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,10 +19,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from longsum_lib.arguments import whole_number
 from longsum_lib.errors import CorruptCheckpoint, LongsumWarning, OptionError, UnsupportedModel, did_you_mean
 from longsum_lib.models import auto, checkpoint_files, registry
-from longsum_lib.models.lsg_config import LSGFields
+from longsum_lib.models.lsg_config import MOST_GLOBAL_TOKENS, LSGFields
 from longsum_lib.models.lsg_globals import Tables, global_rows, order_positions, random_global_rows
+from longsum_lib.outputs import check_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -49,6 +52,9 @@ class Family:
         """Return an LSG class or config of this family."""
         return getattr(importlib.import_module(self.module), f"LSG{self.stem}{name}")
 
+
+MOST_POSITIONS = 2**20
+"""The longest position table that is made: of a million tokens it has gigabytes."""
 
 _WRITERS = ("ForConditionalGeneration", "Model", "ForSequenceClassification")
 _READERS = ("ForMaskedLM", "Model", "ForSequenceClassification", "ForQuestionAnswering", "ForTokenClassification")
@@ -131,10 +137,17 @@ def convert_to_lsg(
 def _check_options(max_length: int, lsg: Mapping[str, object]) -> None:
     if max_length < 1:
         raise OptionError(f"max_length is {max_length}, expected a number of tokens >= 1")
+    if max_length > MOST_POSITIONS:
+        raise OptionError(f"max_length is {max_length:,}, expected at most {MOST_POSITIONS:,} tokens")
     known = [field.name for field in dataclasses.fields(LSGFields)]
     for name in lsg:
         if name not in known:
             raise OptionError(f"unknown option {name!r}{did_you_mean(name, known)}; expected one of {', '.join(known)}")
+    count = lsg.get("num_global_tokens", 1)
+    if not 1 <= count <= MOST_GLOBAL_TOKENS:
+        raise OptionError(f"num_global_tokens is {count}, expected 1 to {MOST_GLOBAL_TOKENS}")
+    if lsg.get("mask_first_token") and lsg.get("pool_with_global") is False:
+        raise OptionError("mask_first_token hides the first token, so it needs pool_with_global, which is switched off")
 
 
 def _advise(was_lsg: bool, resize_lsg: bool, keep_first: bool) -> None:
@@ -179,8 +192,9 @@ def _from_checkpoint(name_or_path, architecture, lsg) -> tuple[PreTrainedModel, 
     checkpoint_files.check_weights(checkpoint.folder)
     named = (raw.get("architectures") or [None])[0]
     kind = _lsg_class(family, architecture or named, asked=architecture is not None)
-    with auto.quiet_transformers():
-        config = _options_error(lambda: family.find("Config").from_pretrained(checkpoint.folder, **lsg))
+    with auto.quiet_transformers(), auto._explained(checkpoint.name):
+        config = family.find("Config").from_pretrained(checkpoint.folder)
+        _set_options(config, lsg)
         model, info = kind.from_pretrained(
             checkpoint.folder, config=config, output_loading_info=True, weights_only=True, dtype="auto"
         )
@@ -193,7 +207,8 @@ def _from_model(model, architecture, lsg) -> tuple[PreTrainedModel, bool]:
     family, was_lsg = _family(model.config.model_type, type(model).__name__)
     kind = _lsg_class(family, architecture or type(model).__name__, asked=architecture is not None)
     fields = {k: v for k, v in model.config.to_dict().items() if k not in ("architectures", "model_type")}
-    config = _options_error(lambda: family.find("Config")(**fields | lsg))
+    config = family.find("Config")(**fields)
+    _set_options(config, lsg)
     converted = kind(config).to(device=model.device, dtype=model.dtype)
     result = converted.load_state_dict(model.state_dict(), strict=False)
     _check_missing(type(model).__name__, kind, result.missing_keys, ("global_embeddings",))
@@ -202,10 +217,12 @@ def _from_model(model, architecture, lsg) -> tuple[PreTrainedModel, bool]:
     return converted.train(model.training), was_lsg
 
 
-def _options_error(build):
-    """Call ``build``; sizes that cannot work are wrong options."""
+def _set_options(config: LSGFields, lsg: Mapping[str, object]) -> None:
+    """Put options into a config; sizes that cannot work together are wrong options."""
+    for name, value in lsg.items():
+        setattr(config, name, value)
     try:
-        return build()
+        config.check_lsg()
     except ValueError as error:
         raise OptionError(str(error)) from error
 
@@ -280,28 +297,30 @@ def add_convert_lsg_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = {field.name: field.default for field in dataclasses.fields(LSGFields)}
     for name in ("block_size", "sparse_block_size", "sparsity_factor", "num_global_tokens", "lsh_num_pre_rounds"):
         option = "--" + name.replace("_", "-")
-        sizes.add_argument(option, type=int, metavar="N", help=f"default: {defaults[name]}")
+        least = 1 if name in ("block_size", "num_global_tokens") else 0
+        sizes.add_argument(option, type=whole_number(least), metavar="N", help=f"default: {defaults[name]}")
     from longsum_lib.attention.lsg_sparse import SPARSITY_TYPES
 
     sizes.add_argument("--sparsity-type", choices=SPARSITY_TYPES, help=f"default: {defaults['sparsity_type']}")
-    for name in ("mask_first_token", "pool_with_global", "pass_global_tokens_to_decoder"):
+    for name in ("mask_first_token", "pool_with_global", "pass_global_tokens_to_decoder", "strict_geometry"):
         option = "--" + name.replace("_", "-")
         text = f"default: {'yes' if defaults[name] else 'no'}"
         sizes.add_argument(option, action=argparse.BooleanOptionalAction, help=text, default=None)
     tokens = parser.add_argument_group("global tokens")
     add = tokens.add_argument
     add("--random-global-init", action="store_true", help="draw them from the distribution of the words")
-    add("--global-positional-stride", type=int, default=64, metavar="N", help="positions between them (default: 64)")
+    stride = "positions between them (default: 64)"
+    add("--global-positional-stride", type=whole_number(1), default=64, metavar="N", help=stride)
     add("--keep-first-global-token", action="store_true", help="of an LSG checkpoint")
     add("--resize-lsg", action="store_true", help="only change the length of an LSG checkpoint")
     add("--use-token-ids", action=argparse.BooleanOptionalAction, default=True, help="add the first token type")
-    add("--seed", type=int, default=123, metavar="N", help="of random numbers (default: 123)")
+    add("--seed", type=whole_number(0), default=123, metavar="N", help="of random numbers (default: 123)")
 
 
 def run_convert_lsg(options: argparse.Namespace) -> int:
     """Convert a checkpoint and write it with its tokenizer; returns the exit code."""
-    target = Path(options.target)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    target = check_folder(options.target, "DST")
+    if target.exists() and any(target.iterdir()):
         raise OptionError(f"{target} exists and is not an empty folder; name a new one")
     own = {field.name for field in dataclasses.fields(LSGFields)}
     lsg = {k: v for k, v in vars(options).items() if k in own and v is not None}
@@ -310,10 +329,20 @@ def run_convert_lsg(options: argparse.Namespace) -> int:
     folder = checkpoint_files.find_checkpoint(options.source).folder
     tokenizer = auto.load_tokenizer(options.source) if _has_tokenizer(folder) else None
     model = convert_to_lsg(options.source, options.max_length, tokenizer=tokenizer, **chosen, **lsg)
-    with auto.quiet_transformers():
-        model.save_pretrained(target)
-        if tokenizer is not None:
-            tokenizer.model_max_length = options.max_length
-            tokenizer.save_pretrained(target)
+    _save(model, tokenizer, options.max_length, target)
     print(f"{target}: {type(model).__name__}, {options.max_length:,} tokens")
     return 0
+
+
+def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, max_length: int, target: Path) -> None:
+    """Write a folder that takes its name only when it is whole."""
+    target = target.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as parts:
+        whole = Path(parts) / "whole"
+        with auto.quiet_transformers():
+            model.save_pretrained(whole)
+            if tokenizer is not None:
+                tokenizer.model_max_length = max_length
+                tokenizer.save_pretrained(whole)
+        whole.rename(target)  # an empty folder of that name is replaced
