@@ -234,8 +234,8 @@ def test_saved_models_reload(family, tmp_path, size):
         torch.testing.assert_close(
             again(**given, decoder_input_ids=decoder).logits,
             model(**given, decoder_input_ids=decoder).logits,
-            rtol=1e-4,
-            atol=1e-5,
+            rtol=1e-3,
+            atol=1e-4,
         )
 
 
