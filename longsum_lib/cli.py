@@ -149,6 +149,7 @@ def _explain(error: Exception) -> str:
 def _with_dashes(message: str) -> str:
     """Spell option names as they are typed here: ``--num-beams`` for ``num_beams``."""
     message = message.replace("set strict_geometry=False", "give --no-strict-geometry")
+    message = message.replace("resize_lsg=True", "--resize-lsg")
     for name in _PYTHON_NAMES:
         message = re.sub(rf"(?<![\w.-]){name}(?![\w=])", "--" + name.replace("_", "-"), message)
     return message
@@ -162,7 +163,7 @@ def _plain_warnings() -> Iterator[None]:
     def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
         if issubclass(category, LongsumWarning) and str(message) not in shown:
             shown.add(str(message))
-            say(f"warning: {message}")
+            say(f"warning: {_with_dashes(str(message))}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

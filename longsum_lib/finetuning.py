@@ -13,13 +13,15 @@ import dataclasses
 import importlib.util
 import json
 import math
-from collections.abc import Sequence
+import pickle
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
-from longsum_lib.errors import DeviceError, MissingExtra, OptionError
+from longsum_lib.errors import CorruptCheckpoint, DeviceError, MissingExtra, OptionError
 from longsum_lib.evaluation.datasets import Example, Source
 from longsum_lib.finetuning_data import IGNORED, Collator, TokenizedDocuments, model_type, summary_loss
 from longsum_lib.models.checkpoint_files import WEIGHT_FILES
@@ -172,6 +174,25 @@ def check_no_model(output: Path) -> None:
         raise OptionError(f"{output} holds a model already ({found[0]}), which is left alone; choose another folder")
 
 
+@contextlib.contextmanager
+def whole_checkpoint(checkpoint: Path | None) -> Iterator[None]:
+    """Say which checkpoint is to blame when the run that goes on from it cannot read it.
+
+    Raises:
+        CorruptCheckpoint: One of its files is damaged.
+    """
+    try:
+        yield
+    except (pickle.UnpicklingError, EOFError, RuntimeError, SafetensorError) as error:
+        unread = isinstance(error, RuntimeError) and "PytorchStreamReader" not in str(error)
+        if checkpoint is None or unread:
+            raise
+        raise CorruptCheckpoint(
+            f"{checkpoint} is damaged and cannot be gone on from; delete that folder, and the same command goes on "
+            "from the checkpoint before it"
+        ) from error
+
+
 def fine_tune(
     model: Any,
     tokenizer: Any,
@@ -209,6 +230,7 @@ def fine_tune(
         MissingExtra: ``accelerate``, or for LoRA ``peft``, is not installed.
         OptionError: Settings make no sense, or the folder holds a run and ``resume`` is not set, or another model.
         DeviceError: The machine has no such number format.
+        CorruptCheckpoint: The checkpoint to go on from is damaged.
 
     Cost:
         Memory for weights, gradients and AdamW's two moments, 16 bytes a trained weight; and for the activations of one
@@ -249,7 +271,7 @@ def fine_tune(
     )
     if not progress:
         trainer.remove_callback(PrinterCallback)
-    with quiet_transformers():  # a bar for every file that is written
+    with quiet_transformers(), whole_checkpoint(checkpoint):  # a bar for every file that is written
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         _finish(trainer, tokenizer, settings, output)
     return trainer

@@ -7,6 +7,7 @@ import os
 import sys
 from typing import Any
 
+from longsum_lib import terminal
 from longsum_lib.arguments import positive
 from longsum_lib.arguments import whole_number as at_least
 from longsum_lib.corpus.documents import LONGEST, SHORTEST
@@ -16,7 +17,6 @@ from longsum_lib.evaluation.command import add_data_arguments
 from longsum_lib.evaluation.datasets import CORPUS, Source, is_file_name
 from longsum_lib.finetuning import FineTuning, fine_tune
 from longsum_lib.outputs import check_folder
-from longsum_lib.terminal import say
 
 _SETTINGS = ("epochs", "batch_size", "accumulation", "precision", "lora", "max_input_tokens", "max_summary_tokens")
 _SETTINGS += ("eval_steps", "generate", "beams", "warmup", "steps", "learning_rate", "save_steps", "seed")
@@ -70,11 +70,9 @@ def run_finetune(args: argparse.Namespace) -> int:
     """Fine-tune as the command line says."""
     _check(args)
     settings = FineTuning(**_given(args, _SETTINGS), checkpointing=not args.no_checkpointing)
-    train, held_out = _sources(args)
     check_folder(args.output, "--output")
-    from longsum_lib.terminal import quiet_libraries
-
-    quiet_libraries()
+    terminal.quiet_libraries()
+    train, held_out = _sources(args)
     from longsum_lib.models.auto import load, load_tokenizer
 
     # Weights in fp32 on the CPU: the trainer moves them, each process to its own device.
@@ -153,4 +151,4 @@ def _sources(args: argparse.Namespace) -> tuple[Source, Source | None]:
 
 def _say(message: str) -> None:
     if os.environ.get("RANK", "0") == "0":  # one of several processes speaks for all
-        say(message)
+        terminal.say(message)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from importlib import resources
 
 from longsum_lib.arguments import positive, whole_number
-from longsum_lib.errors import OptionError, did_you_mean
+from longsum_lib.errors import CorruptCheckpoint, OptionError, UnsupportedModel, did_you_mean
 from longsum_lib.memory_formulas import BITS, plan
 from longsum_lib.models.devices import DTYPE_NAMES, gib
 
@@ -62,13 +62,13 @@ def config_numbers(config: object, name: str = "the model") -> dict:
 
     Raises:
         UnsupportedModel: No model of this library that writes summaries.
+        CorruptCheckpoint: The config holds something else than a model's sizes.
 
     Example:
         >>> from transformers import LEDConfig
         >>> config_numbers(LEDConfig(d_model=64, encoder_attention_heads=4))["inner"]
         64
     """
-    from longsum_lib.errors import UnsupportedModel
     from longsum_lib.models import registry
 
     fields = dict(config) if isinstance(config, Mapping) else _config_fields(config)
@@ -76,9 +76,17 @@ def config_numbers(config: object, name: str = "the model") -> dict:
     entry = registry.find_model_type(model_type, name)
     if "summarization" not in entry.classes:
         raise UnsupportedModel(f"{name} is an encoder ({model_type}); expected a model that writes summaries")
-    if isinstance(config, Mapping):  # a file leaves out what is the default
-        fields = _config_fields(_config_class(entry)(**{k: v for k, v in fields.items() if k != "model_type"}))
-    return _READERS[model_type](fields) | {"limit": fields.get(entry.length_field or "") or 0}
+    try:
+        if isinstance(config, Mapping):  # a file leaves out what is the default
+            fields = _config_fields(_config_class(entry)(**{k: v for k, v in fields.items() if k != "model_type"}))
+        numbers = _READERS[model_type](fields) | {"limit": fields.get(entry.length_field or "") or 0}
+    except Exception as error:  # what a config may hold is checked by transformers, each kind in its own words
+        raise CorruptCheckpoint(f"{name}: its config is of no model: {' '.join(str(error).split())}") from error
+    sizes = ("vocabulary", "d_model", "inner", "heads", "ffn", "encoder_layers", "decoder_layers")
+    for size in sizes:
+        if not isinstance(numbers[size], int) or numbers[size] < 1:
+            raise CorruptCheckpoint(f"{name}: its config has {size} {numbers[size]!r}, expected a number of at least 1")
+    return numbers
 
 
 def _config_fields(config: object) -> dict:

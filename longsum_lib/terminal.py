@@ -24,7 +24,7 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    for name in ("transformers", "huggingface_hub", "bitsandbytes", "accelerate", "torch"):
+    for name in ("transformers", "huggingface_hub", "bitsandbytes", "accelerate", "datasets", "torch"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 

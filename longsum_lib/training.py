@@ -19,10 +19,10 @@ from typing import Any
 from longsum_lib.arguments import positive, whole_number
 from longsum_lib.corpus_stream import CURRICULUM, CorpusStream, Recipe
 from longsum_lib.errors import MissingExtra, OptionError, did_you_mean
-from longsum_lib.finetuning import check_no_model, last_checkpoint
+from longsum_lib.finetuning import check_no_model, last_checkpoint, whole_checkpoint
 from longsum_lib.outputs import check_folder
 from longsum_lib.recipes import TINY_MODELS, TinyModel
-from longsum_lib.terminal import say
+from longsum_lib.terminal import quiet_libraries, say
 
 LONGEST_SUMMARY = 200  # tokens that the bundled models may write; a reference summary has about 140 at most
 
@@ -83,7 +83,8 @@ def train(
         data_collator=lambda items: items[0],
         callbacks=list(callbacks),
     )
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    with whole_checkpoint(checkpoint):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     curve = [[entry["step"], round(entry["loss"], 4)] for entry in trainer.state.log_history if "loss" in entry]
     save_checkpoint(model, output, recipe, curve)
     return model
@@ -203,6 +204,8 @@ def run_train(args: argparse.Namespace) -> int:
     foreign = given_options(args, ONLY_HERE)
     if foreign:
         raise OptionError(f"{foreign[0]} is for fine-tuning: longsum train MODEL --dataset NAME --output FOLDER")
+    check_folder(args.output, "--output")
+    quiet_libraries()
     run = {"mechanism": args.model or "led", "resume": args.resume, "save_steps": args.save_steps}
     try:
         train(args.output, _chosen_recipe(args), **run)

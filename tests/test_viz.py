@@ -11,6 +11,7 @@ from PIL import Image
 
 from longsum_lib import viz
 from longsum_lib.attention import patterns
+from longsum_lib.attention.big_bird_blocks import random_block_table
 from longsum_lib.viz import figures, masks, palette, reach
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,6 +100,26 @@ def test_big_bird_kinds_have_every_part():
     inside = np.arange(2, 10)
     assert (kinds[inside, inside] == palette.LOCAL).all()
     assert (kinds[inside, inside - 1] == palette.LOCAL).all()
+
+
+@pytest.mark.parametrize("length", [36, 48, 50, 70])
+@pytest.mark.parametrize("random_blocks", ["seeded", "reference", "reference-training"])
+@pytest.mark.parametrize(("seed", "head"), [(0, 0), (4, 2)])
+def test_big_bird_kinds_are_the_pattern(length, random_blocks, seed, head):
+    options = {"num_random_blocks": 2, "random_blocks": random_blocks, "seed": seed, "head": head}
+    kinds = viz.big_bird_kinds(length, 4, **options)
+    assert np.array_equal(kinds != palette.NONE, patterns.big_bird(length, 4, **options).numpy())
+
+
+def test_big_bird_kinds_are_those_of_a_table():
+    table = random_block_table("seeded", 12, 3, 2, seed=7)
+    kinds = viz.big_bird_kinds(48, 4, table=table, head=1)
+    assert np.array_equal(kinds, viz.big_bird_kinds(48, 4, num_random_blocks=2, seed=7, head=1))
+    for row in range(1, 11):
+        assert (kinds[4 * row, 4 * table[1, row].numpy()] == palette.RANDOM).all()
+    assert not np.array_equal(kinds, viz.big_bird_kinds(48, 4, table=table, head=2))
+    with pytest.raises(ValueError, match=r"table has shape \(3, 12, 2\), expected \(more than 0, 24"):
+        viz.big_bird_kinds(96, 4, table=table)
 
 
 # --- receptive fields -----------------------------------------------------------------------------

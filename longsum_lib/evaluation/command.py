@@ -89,12 +89,12 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_evaluate(args: argparse.Namespace) -> int:
     """Run ``longsum evaluate``: the tables on standard output, progress on standard error."""
-    sources = _sources(args)
-    path = _summaries_file(args)
-    store = SummaryStore(path, _settings(args), resume=args.resume)
     from longsum_lib.terminal import TerminalProgress, quiet_libraries, say
 
     quiet_libraries()
+    sources = _sources(args)
+    path = _summaries_file(args)
+    store = SummaryStore(path, _settings(args), resume=args.resume)
     with TerminalProgress() as progress:
         progress.show(f"loading {args.model}")
         from longsum_lib.models.auto import load, load_tokenizer

@@ -11,6 +11,7 @@ import os
 import re
 import struct
 import warnings
+import zipfile
 from pathlib import Path
 
 from longsum_lib.errors import CorruptCheckpoint, LongsumWarning, ModelNotFound, OptionError, did_you_mean
@@ -117,6 +118,9 @@ def _warn_if_shadowed(name: str, folder: Path) -> None:
 
 def _check_is_checkpoint(folder: Path) -> None:
     if (folder / "config.json").is_file():
+        settings = folder / "generation_config.json"
+        if settings.is_file():
+            read_json(settings)  # transformers ignores a damaged one without a word
         return
     inner = sorted(path.parent.name for path in folder.glob("*/config.json"))
     hint = f"; it holds the checkpoints {', '.join(inner)}: give one of those folders" if inner else ""
@@ -138,9 +142,17 @@ def read_json(path: Path) -> dict:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise CorruptCheckpoint(f"{path} is damaged: no valid JSON ({error.msg} at {where})") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or brackets in brackets
+        raise CorruptCheckpoint(f"{path} is damaged: JSON that no checkpoint has ({_start(error)})") from error
+    except OSError as error:
+        raise CorruptCheckpoint(f"{path} cannot be read: {error.strerror}") from error
     if not isinstance(content, dict):
         raise CorruptCheckpoint(f"{path} is damaged: expected a JSON object, got {type(content).__name__}")
     return content
+
+
+def _start(error: Exception) -> str:
+    return str(error).partition(";")[0].partition(":")[0]
 
 
 def check_weights(folder: Path) -> tuple[int, int]:
@@ -190,6 +202,8 @@ def _check_present(path: Path) -> None:
         start = file.read(len(_LFS_POINTER))
     if not start:
         raise CorruptCheckpoint(f"{path} is empty; copy or download it again")
+    if start.startswith(b"PK") and path.suffix == ".bin" and not zipfile.is_zipfile(path):
+        raise CorruptCheckpoint(f"{path} is damaged: it ends too early; copy or download it again")
     if start == _LFS_POINTER:
         raise CorruptCheckpoint(f"{path} is a Git LFS pointer, not the weights; fetch them with: git lfs pull")
 
@@ -210,7 +224,7 @@ def _check_safetensors(path: Path) -> int:
         tensors = {name: entry for name, entry in json.loads(header).items() if name != "__metadata__"}
         expected = 8 + header_size + max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
         weights = sum(_product(entry["shape"]) for entry in tensors.values())
-    except (ValueError, AttributeError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise CorruptCheckpoint(f"{damaged}: its header cannot be read") from error
     if size != expected:
         raise CorruptCheckpoint(
@@ -222,5 +236,7 @@ def _check_safetensors(path: Path) -> int:
 def _product(shape: list[int]) -> int:
     product = 1
     for extent in shape:
+        if not isinstance(extent, int) or extent < 0:
+            raise ValueError(f"a tensor of shape {shape}")
         product *= extent
     return product

@@ -78,6 +78,7 @@ class Writer:
         self.model, self.tokenizer, self.name, self.options = model, tokenizer, name, options
         self.entry = model_type_of(model.config)
         self.limit = max_input_tokens(model.config)
+        _check_generation_config(model, name)
         self.max_new_tokens = _max_new_tokens(model, options.generate.get("max_new_tokens"))
         _check_lengths(model, options.generate, self.max_new_tokens)
 
@@ -208,6 +209,14 @@ class Writer:
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+def _check_generation_config(model: PreTrainedModel, name: str) -> None:
+    """Refuse what the file beside a checkpoint says, where it is no number."""
+    for field in ("num_beams", "max_new_tokens", "min_new_tokens", "max_length", "min_length", "no_repeat_ngram_size"):
+        value = getattr(model.generation_config, field, None)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise CheckpointError(f"{name}: generation_config.json has {field} {value!r}, expected a whole number")
 
 
 def _max_new_tokens(model: PreTrainedModel, asked: int | None) -> int:

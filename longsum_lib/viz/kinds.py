@@ -8,6 +8,7 @@ them equal to the boolean matrices of :mod:`longsum_lib.attention.patterns`. The
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -133,31 +134,55 @@ def lsg_kinds(
     return _with_globals(kinds, num_globals)
 
 
-def big_bird_kinds(length: int, block_size: int, *, num_random_blocks: int, seed: int = 0) -> np.ndarray:
+def big_bird_kinds(
+    length: int,
+    block_size: int,
+    *,
+    num_random_blocks: int = 3,
+    random_blocks: str = "seeded",
+    seed: int = 0,
+    head: int = 0,
+    table: Any = None,
+) -> np.ndarray:
     """BigBird: own block and both neighbours, first and last block, and random blocks.
 
-    The first and the last block see everything. The random blocks are drawn here for the picture: an illustration
-    of training, not the draw of any published model.
+    The first and the last block see everything. The random blocks are those of
+    :func:`longsum_lib.attention.patterns.big_bird` and of the models, or of a table. Up to
+    ``(5 + 2 * num_random_blocks) * block_size`` tokens every token sees every other, all "local".
 
     Args:
-        length: Number of tokens, a multiple of ``block_size``.
+        length: Number of tokens; the last block may be cut.
         block_size: Tokens a block.
         num_random_blocks: Random blocks that a block of queries sees.
+        random_blocks: How they are chosen; see :mod:`longsum_lib.attention.big_bird_blocks`.
         seed: Seed of the draw.
+        head: Which head's choice to show.
+        table: ``(heads, blocks, r)`` integers, the random blocks of every query block, such as
+            ``random_block_table`` returns; drawn in place of the choice that the four arguments before it make.
 
     Returns:
-        ``(length, length)`` int8 of kind codes.
+        ``(length, length)`` int8 of kind codes. A random block that is seen anyway keeps its other kind.
+
+    Raises:
+        ValueError: If the table is not of these blocks, or there are too few blocks to choose from.
     """
-    count = length // block_size
+    count = -(-length // block_size)
+    if table is None:
+        if length <= (5 + 2 * num_random_blocks) * block_size:
+            return full_kinds(length)
+        from longsum_lib.attention.big_bird_blocks import random_block_table
+
+        sizes = {"seed": seed, "block_size": block_size}
+        table = random_block_table(random_blocks, count, head + 1, num_random_blocks, **sizes)
+    table = np.asarray(table)
+    if table.ndim != 3 or table.shape[1] != count or table.shape[0] <= head:
+        raise ValueError(f"table has shape {table.shape}, expected (more than {head}, {count}, random blocks)")
+    row, column = _positions(count)
     blocks = np.full((count, count), NONE, dtype=np.int8)
-    generator = np.random.default_rng(seed)
-    for row in range(1, count - 1):
-        blocks[row, row - 1 : row + 2] = LOCAL
-        blocks[row, [0, count - 1]] = GLOBAL
-        free = np.flatnonzero(blocks[row] == NONE)
-        blocks[row, generator.choice(free, min(num_random_blocks, len(free)), replace=False)] = RANDOM
-    blocks[[0, count - 1], :] = GLOBAL
-    return blocks.repeat(block_size, axis=0).repeat(block_size, axis=1)
+    np.put_along_axis(blocks, table[head], RANDOM, axis=1)
+    blocks[abs(row - column) <= 1] = LOCAL
+    blocks[:, [0, -1]] = blocks[[0, -1], :] = GLOBAL
+    return blocks.repeat(block_size, axis=0).repeat(block_size, axis=1)[:length, :length]
 
 
 def _positions(length: int) -> tuple[np.ndarray, np.ndarray]:
