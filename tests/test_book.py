@@ -192,6 +192,7 @@ def test_a_page_without_a_description_is_described_by_its_first_paragraph():
     section = nodes.section()
     section += nodes.title(text="Title")
     section += nodes.paragraph(text="Short.")
+    section += nodes.paragraph(text="Runs on: a CPU is enough · time: about 1 minute · memory: 1 GB")
     section += nodes.paragraph(text="long words " * 40)
     document += section
     described = book_assets.describe(document, {})

@@ -73,8 +73,10 @@ def normalise(notebook: nbformat.NotebookNode) -> None:
     Fixed kernel and language entries, ids made from the cells' text, no timestamps, no widget state, no editor's
     metadata, alt text and caption of every figure copied from its output to the cell's metadata.
     """
-    settings = notebook_settings(notebook.metadata)
-    notebook.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": LANGUAGE, "longsum": settings})
+    kept = {"longsum": notebook_settings(notebook.metadata)}
+    if "description" in notebook.metadata:  # for link previews; `book/ext/book_assets.py` puts it into the page
+        kept["description"] = notebook.metadata["description"]
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": LANGUAGE, **kept})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     seen: dict[str, int] = {}
     count = 0

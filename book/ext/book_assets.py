@@ -31,6 +31,7 @@ INLINE_SCRIPT = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>.*?</script>\s*", re.DO
 WIDGET_STATE = re.compile(r'<script type="application/vnd\.jupyter\.widget-state\+json">.*?</script>\s*', re.DOTALL)
 WIDGET_SOURCE = re.compile(r"<style>(?:(?!</style>).)*</style><script type=\"module\">.*?</script>", re.DOTALL)
 EXPLORER = 'data-explorer="'
+COST_LINE = "Runs on:"  # the first line of every notebook says nothing of what it is about
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 FRONT_PAGE = """<!DOCTYPE html>
@@ -88,7 +89,7 @@ def fill_in_repository(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def describe(doctree: nodes.document | None, metadata: dict) -> str:
-    """Return a page's description: its own, or its first paragraph cut at a word."""
+    """Return a page's description: its own, or its first paragraph of prose cut at a word."""
     if metadata.get("description"):
         return " ".join(str(metadata["description"]).split())
     if doctree is None:
@@ -96,7 +97,7 @@ def describe(doctree: nodes.document | None, metadata: dict) -> str:
     for paragraph in doctree.findall(nodes.paragraph):
         in_prose = isinstance(paragraph.parent, nodes.section)
         text = " ".join(paragraph.astext().split())
-        if in_prose and len(text) > 40 and not any(paragraph.findall(nodes.image)):
+        if in_prose and len(text) > 40 and not text.startswith(COST_LINE) and not any(paragraph.findall(nodes.image)):
             return text if len(text) <= MAX_DESCRIPTION else text[:MAX_DESCRIPTION].rsplit(" ", 1)[0] + " …"
     return ""
 
