@@ -10,6 +10,7 @@ from torch import Tensor
 
 from . import patterns
 from .big_bird_blocks import KINDS, random_block_table
+from .checks import check_tensors
 from .engine import KeySet, block_attention
 from .opaque import opaque
 from .reference import dense_attention
@@ -72,7 +73,7 @@ def big_bird_attention(
         ``(batch, heads, length, head_dim)`` in the dtype of ``query``; zeros in the rows of padding.
 
     Raises:
-        ValueError: if shapes disagree, or sizes, names or the backend are unknown.
+        ValueError: if shapes, number formats or devices disagree, or sizes, names or the backend are unknown.
 
     Cost:
         time ``O(length · block_size · (5 + r))``, the two ends included; extra memory: the output and, for random
@@ -87,6 +88,7 @@ def big_bird_attention(
         >>> big_bird_attention(q, k, v, block_size=8, num_random_blocks=2, random_blocks="seeded").shape
         torch.Size([1, 2, 101, 8])
     """
+    check_tensors(dropout, padding=padding, query=query, key=key, value=value)
     _check(query, key, value, padding, backend)
     task = BigBird(block_size, num_random_blocks, random_blocks, seed, max_length, last_block)
     task.check()

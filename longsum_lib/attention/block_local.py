@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from . import patterns
+from .checks import check_tensors
 from .engine import KeySet, block_attention
 from .opaque import opaque
 from .reference import dense_attention
@@ -52,7 +53,8 @@ def block_local_attention(
         ``(batch, heads, globals, head_dim)``.
 
     Raises:
-        ValueError: if shapes disagree, ``block_size < 1`` or odd while staggering, or the backend is unknown.
+        ValueError: if shapes, number formats or devices disagree, ``block_size < 1`` or odd while staggering, or the
+            backend is unknown.
 
     Cost:
         time ``O(length · (block_size + globals))``; extra memory: the output.
@@ -67,6 +69,8 @@ def block_local_attention(
         >>> tokens.shape, globals_.shape
         (torch.Size([1, 2, 100, 8]), torch.Size([1, 2, 4, 8]))
     """
+    globals_ = {"global_query": global_query, "global_key": global_key, "global_value": global_value}
+    check_tensors(dropout, padding=padding, query=query, key=key, value=value, **globals_)
     _check(query, key, value, (global_query, global_key, global_value), block_size, stagger, padding, backend)
     scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
     offset = block_size // 2 if stagger else 0

@@ -116,7 +116,12 @@ def pieces(keys: KeySet, queries: Span, visible: Span, rows_per_call: int = ROWS
         queries: span of the real queries.
         visible: span of the keys that may be seen.
         rows_per_call: most queries in a piece, but a block is never cut.
+
+    Yields:
+        The pieces, none of them empty: without keys or heads torch's fused kernel ends the process (SIGFPE).
     """
+    if not keys.width or not keys.key.shape[1]:
+        return
     if keys.interleave > 1:
         yield from _interleaved_pieces(keys, queries, visible, rows_per_call)
         return

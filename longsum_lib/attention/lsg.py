@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from . import patterns
+from .checks import check_tensors
 from .engine import KeySet, block_attention
 from .lsg_sparse import Hashes, SparseKeys, Sparsity, check_geometry, draw_hashes, select
 from .opaque import opaque
@@ -77,7 +78,7 @@ def lsg_attention(
         ``mask_empty_groups=False``).
 
     Raises:
-        ValueError: if shapes disagree, or the sizes or the backend cannot do what is asked.
+        ValueError: if shapes, number formats or devices disagree, or the sizes or the backend cannot do what is asked.
 
     Cost:
         time ``O(length · (3 · block_size + 2 · sparse_block_size + globals))``; extra memory: the output and the sparse
@@ -92,6 +93,7 @@ def lsg_attention(
         >>> lsg_attention(q, k, v, block_size=16, sparse_block_size=16).shape
         torch.Size([1, 2, 101, 8])
     """
+    check_tensors(dropout, padding=padding, query=query, key=key, value=value)
     _check(query, key, value, num_global_tokens, padding, backend)
     sparsity = check_geometry(sparsity_type, block_size, sparse_block_size, sparsity_factor, strict=strict_geometry)
     scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
