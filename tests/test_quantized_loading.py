@@ -8,7 +8,7 @@ import torch
 from families import FAMILIES, shake
 
 from longsum_lib import LSGBartConfig, LSGPegasusConfig, load
-from longsum_lib.errors import MissingExtra, OptionError
+from longsum_lib.errors import CorruptCheckpoint, MissingExtra, OptionError
 from longsum_lib.models import devices, quantized, registry
 from longsum_lib.models.auto import quiet_transformers
 from longsum_lib.models.quantized import dense_parameters
@@ -255,6 +255,39 @@ def test_format_to_compute_in(monkeypatch, native, device, dtype, model_type, ex
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native or including_emulation)
     found = devices.choose_compute_dtype(dtype, torch.device(device), registry.MODEL_TYPES[model_type])
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("native", "name", "dtype"),
+    [
+        (False, "led", torch.float16),
+        (False, "longt5_global", torch.float16),
+        (False, "pegasus_x", torch.float32),
+        (True, "pegasus_x", torch.bfloat16),
+    ],
+)
+def test_what_a_gpu_is_asked_for(saved, monkeypatch, native, name, dtype):
+    """Without a GPU here: what ``from_pretrained`` would be told on a T4 and on a newer card."""
+    asked = {}
+
+    def from_pretrained(folder, **options):
+        asked.update(options)
+        raise RuntimeError("far enough")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "device", NoContext)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native or including_emulation)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**30, 2**34))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 2**20)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 2**10)
+    monkeypatch.setattr(FAMILIES[name].ours(), "from_pretrained", from_pretrained)
+    assert devices.free_memory(torch.device("cuda")) == 2**30 + 2**20 - 2**10
+    with pytest.raises(CorruptCheckpoint, match="far enough"):
+        load(saved(name), quantization="nf4")
+    assert asked["dtype"] == asked["quantization_config"].bnb_4bit_compute_dtype == dtype
+    assert asked["device_map"] == {"": torch.device("cuda")}
+    assert {"lm_head", "wo"} <= set(asked["quantization_config"].llm_int8_skip_modules)
 
 
 def test_a_saved_checkpoint_computes_in_this_device_s_format(saved, tmp_path):
