@@ -121,14 +121,16 @@ def test_near_keys_project_every_row_once():
         seen.extend(states[0, :, 0].tolist())
         return states, -states
 
-    states = torch.arange(50.0).view(1, 50, 1)
-    near = streaming.NearKeys(project, states)
+    states = torch.arange(50.0).view(1, 50, 1).repeat(1, 1, 6)
+    near = streaming.NearKeys(project, states, heads=2)
     for first, end in streaming.chunks(50, 8):
         key, value = near.move(first - 11, end + 11)
-        expected = torch.arange(max(0, first - 11), min(50, end + 11)).float()
-        assert torch.equal(key[0, :, 0], expected)
-        assert torch.equal(value[0, :, 0], -expected)
-        assert (near.first, near.end) == (int(expected[0]), int(expected[-1]) + 1)
+        expected = torch.arange(max(0, first - 11), min(50, end + 11)).float().view(1, 1, -1, 1).expand(1, 2, -1, 3)
+        assert torch.equal(key, expected)
+        assert torch.equal(value, -expected)
+        assert key.stride()[2:] == (3, 1)
+        assert value.stride()[2:] == (3, 1)
+        assert (near.first, near.end) == (int(expected[0, 0, 0, 0]), int(expected[0, 0, -1, 0]) + 1)
     assert seen == list(range(50))
 
 

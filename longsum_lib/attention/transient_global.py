@@ -274,7 +274,8 @@ class SideKeys:
             blocks = complete_blocks(padding, block_size)
             attend = torch.arange(count, device=key.device) >= count - blocks[:, None]
             ends = tuple((blocks * block_size).tolist())
-        return cls(key.flip(2), value.flip(2), bias.flip(-1), attend, blocks, ends, block_size)
+        key, value = (tensor.flip(2).contiguous() for tensor in (key, value))  # every group of queries reads them all
+        return cls(key, value, bias.flip(-1), attend, blocks, ends, block_size)
 
     def as_key_sets(self, first: int, rows: int) -> list[KeySet]:
         """Key sets of ``rows`` queries from position ``first`` on: for tokens inside blocks, and for those behind."""

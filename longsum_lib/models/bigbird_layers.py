@@ -76,9 +76,9 @@ class BlockSparseAttention(nn.Module):
         query, *ends = (split_heads(p(normed), self.heads) for p in (self.query, self.key, self.value))
         ends.append(None if padding is None else torch.cat([padding[:, :size], padding[:, last:]], 1))
         asking = RunningAttention(query, scale)
-        near = NearKeys(lambda x: tuple(p(y) for y in (norm(x),) for p in (self.key, self.value)), states)
+        near = NearKeys(lambda x: tuple(p(y) for y in (norm(x),) for p in (self.key, self.value)), states, self.heads)
         for first, end in chunks(length, whole_blocks(states, size)):
-            keys = [split_heads(x, self.heads) for x in near.move(first - size, end + size)]
+            keys = near.move(first - size, end + size)
             own = slice(first - near.first, end - near.first)
             asking.add(*(t[:, :, own] for t in keys), None if padding is None else padding[:, first:end])
             first, end = max(first, size), min(end, last)

@@ -93,9 +93,9 @@ class LongformerSelfAttention(nn.Module):
         scale = (states.shape[-1] // self.heads) ** -0.5
         globals_, own = self._stream_globals(states, padding, is_global, scale)
 
-        near = NearKeys(lambda x: (self.key(x), self.value(x)), states)
+        near = NearKeys(lambda x: (self.key(x), self.value(x)), states, self.heads)
         for first, end in chunks(length, rows_per_step(states)):
-            key, value = (split_heads(x, self.heads) for x in near.move(first - self.window, end + self.window))
+            key, value = near.move(first - self.window, end + self.window)
             real = None if padding is None else padding[:, near.first : near.end]
             query = split_heads(self.query(states[:, first:end]), self.heads)
             context = rows_near(

@@ -167,9 +167,9 @@ class EncoderAttention(nn.Module):
         if self.transient:
             rows = whole_blocks(states, self.block_size)
             side = self._side_keys(states, padding, biases["side_bias"], norm, rows)
-        near = NearKeys(lambda x: tuple(p(y) for y in (norm(x),) for p in (self.k, self.v)), states)
+        near = NearKeys(lambda x: tuple(p(y) for y in (norm(x),) for p in (self.k, self.v)), states, self.heads)
         for first, end in chunks(length, rows):
-            key, value = (split_heads(x, self.heads) for x in near.move(first - self.window, end + self.window))
+            key, value = near.move(first - self.window, end + self.window)
             query = split_heads(self.q(norm(states[:, first:end])), self.heads)
             real = None if padding is None else padding[:, near.first : near.end]
             where = {"first": first, "before": first - near.first}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
-from .layers import by_chunks
+from .layers import by_chunks, split_heads
 
 # Rows of a chunk. 2,048 rows of 768 fp32 are 6 MiB: the temporaries of a chunk fit a processor's last-level cache.
 # A GPU wants larger matrix products.
@@ -65,25 +65,30 @@ def run_chunks(
 class NearKeys:
     """Keys and values around a chunk; they move forward over one sequence, and each row is projected once.
 
+    In memory the rows of a head lie side by side: overlapping windows read each of them several times, and rows that
+    are as far apart as the projection leaves them crowd each other out of the processor's cache.
+
     Args:
         project: makes keys and values ``(1, rows, d_model)`` of states ``(1, rows, d_model)``.
         states: ``(1, length, d_model)``; rows that were projected may be overwritten.
+        heads: number of heads.
     """
 
-    def __init__(self, project: Callable[[Tensor], tuple[Tensor, Tensor]], states: Tensor):
-        self.project, self.states = project, states
+    def __init__(self, project: Callable[[Tensor], tuple[Tensor, Tensor]], states: Tensor, heads: int):
+        self.project, self.states, self.heads = project, states, heads
         self.first = self.end = 0
         self.kept: tuple[Tensor, ...] = ()
 
     def move(self, first: int, end: int) -> tuple[Tensor, Tensor]:
-        """Return keys and values of rows ``first`` to ``end``, cut at the ends of the sequence.
+        """Return keys and values ``(1, heads, rows, dim)`` of rows ``first`` to ``end``, cut at the sequence's ends.
 
         Neither end may lie before that of the call before.
         """
         first, end = max(first, 0), min(end, self.states.shape[1])
-        kept = [tensor[:, first - self.first :] for tensor in self.kept]
+        kept = [tensor[:, :, first - self.first :] for tensor in self.kept]
         if end > self.end:
-            new = self.project(self.states[:, self.end : end])
-            kept = [torch.cat(pair, dim=1) for pair in zip(kept, new, strict=True)] if kept else list(new)
+            new = [split_heads(x, self.heads) for x in self.project(self.states[:, self.end : end])]
+            kept = [torch.cat(pair, dim=2) for pair in zip(kept, new, strict=True)] if kept else new
+            kept = [tensor.contiguous() for tensor in kept]
         self.first, self.end, self.kept = first, end, tuple(kept)
         return self.kept
