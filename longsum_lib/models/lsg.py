@@ -5,6 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import (
+    AutoModel,
+    AutoModelForQuestionAnswering,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+)
 from transformers.modeling_outputs import (
     Seq2SeqLMOutput,
     Seq2SeqModelOutput,
@@ -194,3 +200,14 @@ class LSGBartForQuestionAnswering(LSGBartPreTrainedModel):
             **_hand_on(outputs),
         )
         return output if return_dict else output.to_tuple()
+
+
+# So that transformers' AutoModel classes build these models once this module has been imported.
+for _auto, _classes in {
+    AutoModel: (LSGPegasusModel, LSGBartModel),
+    AutoModelForSeq2SeqLM: (LSGPegasusForConditionalGeneration, LSGBartForConditionalGeneration),
+    AutoModelForSequenceClassification: (LSGPegasusForSequenceClassification, LSGBartForSequenceClassification),
+    AutoModelForQuestionAnswering: (LSGBartForQuestionAnswering,),
+}.items():
+    for _class in _classes:
+        _auto.register(_class.config_class, _class, exist_ok=True)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from transformers import (
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     BertForMaskedLM,
     BertForQuestionAnswering,
     BertForSequenceClassification,
@@ -87,3 +92,15 @@ class LSGRobertaForQuestionAnswering(_Roberta, RobertaForQuestionAnswering):
 
 class LSGRobertaForTokenClassification(_Roberta, RobertaForTokenClassification):
     """LSG-RoBERTa that classifies every token."""
+
+
+# So that transformers' AutoModel classes and pipelines build these models once this module has been imported.
+for _auto, _classes in {
+    AutoModel: (LSGBertModel, LSGRobertaModel),
+    AutoModelForMaskedLM: (LSGBertForMaskedLM, LSGRobertaForMaskedLM),
+    AutoModelForSequenceClassification: (LSGBertForSequenceClassification, LSGRobertaForSequenceClassification),
+    AutoModelForQuestionAnswering: (LSGBertForQuestionAnswering, LSGRobertaForQuestionAnswering),
+    AutoModelForTokenClassification: (LSGBertForTokenClassification, LSGRobertaForTokenClassification),
+}.items():
+    for _class in _classes:
+        _auto.register(_class.config_class, _class, exist_ok=True)
