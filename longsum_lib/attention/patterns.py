@@ -42,6 +42,9 @@ def window(length: int, window: int) -> Tensor:
     Returns:
         ``(length, length)`` bool.
 
+    Raises:
+        ValueError: if the length or the window is negative.
+
     Example:
         >>> window(4, 1).int().tolist()
         [[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1], [0, 0, 1, 1]]
@@ -65,6 +68,9 @@ def sliding_window(
 
     Returns:
         ``(length, length)`` bool, or ``(batch, length, length)`` where a mask has a batch dimension.
+
+    Raises:
+        ValueError: if the length or the window is negative.
 
     Example:
         >>> sliding_window(4, 0, is_global=torch.tensor([True, False, False, False])).int().tolist()
@@ -272,6 +278,9 @@ def block_local(
     Returns:
         ``(num_globals + length, num_globals + length)`` bool, with a batch dimension where ``padding`` has one.
 
+    Raises:
+        ValueError: if ``block_size`` is below 1.
+
     Example:
         >>> block_local(4, 2).int().tolist()
         [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
@@ -367,6 +376,9 @@ def reach(layers: list[Tensor]) -> Tensor:
     Returns:
         ``(length, length)`` bool: ``[i, j]`` is ``True`` if output ``i`` depends on input ``j``. Each layer also
         passes a token to itself, by its residual connection.
+
+    Raises:
+        ValueError: if there is no layer.
 
     Cost:
         time ``O(layers · length³)``: for drawing.

@@ -37,8 +37,14 @@ def dense_attention(
     Returns:
         ``(batch, heads, queries, value_dim)`` in the dtype of ``value``; a query that may see nothing gives zeros.
 
+    Raises:
+        RuntimeError: from torch, if shapes do not fit. Number formats may differ: all are computed in at least fp32.
+
     Cost:
         time and memory ``O(batch · heads · queries · keys)``. Scores are at least fp32 whatever the input.
+
+    Source:
+        Vaswani et al. 2017, section 3.2.1, with a mask and a bias; there, rows that see nothing are not defined.
 
     Example:
         >>> x = torch.ones(1, 1, 3, 2)

@@ -29,7 +29,12 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``longsum evaluate``."""
     add = parser.add_argument
     add("--model", default="led-tiny", metavar="NAME", help="bundled name, folder or hub name (default: led-tiny)")
-    data = parser.add_argument_group("the documents")
+    _add_documents(parser.add_argument_group("the documents"))
+    _add_writing(parser.add_argument_group("the summaries (default: what the checkpoint says)"))
+    _add_report(parser.add_argument_group("the report"))
+
+
+def _add_documents(data: argparse._ArgumentGroup) -> None:
     data.add_argument(
         "--dataset",
         default=CORPUS,
@@ -54,7 +59,9 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument("--max-input-tokens", type=at_least(1), metavar="N", help="read no more of a document than this")
     add_data_arguments(data)
-    write = parser.add_argument_group("the summaries (default: what the checkpoint says)")
+
+
+def _add_writing(write: argparse._ArgumentGroup) -> None:
     write.add_argument("--num-beams", type=at_least(1), metavar="N", help="beams; 1 is greedy")
     write.add_argument("--max-new-tokens", type=at_least(1), metavar="N", help="the longest summary")
     write.add_argument("--no-repeat-ngram-size", type=at_least(0), metavar="N", help="no N tokens twice; 0 allows it")
@@ -68,7 +75,9 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     write.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda … (default: auto)")
     write.add_argument("--dtype", default="auto", metavar="NAME", help="auto, fp32, bf16 or fp16 (default: auto)")
     write.add_argument("--quantize", choices=("int8", "nf4", "fp4"), help="load the weights quantized")
-    report = parser.add_argument_group("the report")
+
+
+def _add_report(report: argparse._ArgumentGroup) -> None:
     report.add_argument(
         "--lead-sentences",
         type=at_least(1),
