@@ -6,7 +6,7 @@ from agreement import MASKS, TOLERANCE, close, random_mask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longsum_lib.attention import KeySet, block_attention, dense_attention
+from longsum_lib.attention import KeySet, block_attention, dense_attention, engine
 from longsum_lib.attention.engine import Span, pieces, real_spans
 from longsum_lib.attention.kernels import Eager, FusedCPU
 
@@ -167,6 +167,23 @@ def test_the_layout_in_memory_does_not_matter(layout):
     copies = [t.detach().contiguous().requires_grad_() for t in (query, key, value)]
     for a, b in zip(grads, torch.autograd.grad(attend(*copies), copies, probe.contiguous()), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_wide_windows_read_a_copy_and_give_the_same(monkeypatch):
+    query, key, value = (torch.randn(2, 40, 3, 8).transpose(1, 2).requires_grad_() for _ in range(3))
+    copied = []
+
+    def attend():
+        keys = KeySet(key, value, 4, 16, start=-6, step=4)
+        out = block_attention(query, [keys])
+        copied.append(out.grad_fn.saved_tensors[4].stride(2) == 8)
+        return out, *torch.autograd.grad(out.square().sum(), (query, key, value))
+
+    plain = attend()
+    monkeypatch.setattr(engine, "KEYS_TO_COPY", 16)
+    for got, expected in zip(attend(), plain, strict=True):
+        torch.testing.assert_close(got, expected)
+    assert copied == [False, True]
 
 
 def test_spans_find_the_real_positions():

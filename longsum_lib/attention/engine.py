@@ -30,6 +30,9 @@ from .key_sets import ROWS_PER_CALL, KeySet, Piece, Span, key_blocks, pieces, qu
 SCORES_PER_CALL = 2**22
 SCORES_PER_CALL_ON_GPU = 2**26
 
+# Overlapping windows of so many keys are worth a copy of the keys on the CPU; narrower ones gain less than it costs.
+KEYS_TO_COPY = 1024
+
 
 class _Plan:
     """The kernel calls of one attention: which rows, which keys, which mask."""
@@ -246,7 +249,7 @@ def block_attention(
     for keys in key_sets:
         geometry.append({name: getattr(keys, name) for name in _GEOMETRY} | {"size": keys.width})
         attend_keys = None if keys.attend is None else keys.attend.contiguous()
-        tensors += [_whole_rows(keys.key), _whole_rows(keys.value), keys.bias, attend_keys]
+        tensors += [_side_by_side(keys.key, keys), _side_by_side(keys.value, keys), keys.bias, attend_keys]
     return _BlockAttention.apply(_whole_rows(query), attend, geometry, kernel, *tensors)
 
 
@@ -273,6 +276,17 @@ def _scale(query: Tensor, scale: float | None) -> float:
 def _whole_rows(tensor: Tensor) -> Tensor:
     """Copy where the numbers of a row do not lie side by side: the fused kernel silently reads them as if they did."""
     return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
+
+
+def _side_by_side(tensor: Tensor, keys: KeySet) -> Tensor:
+    """Copy keys or values to have a head's rows side by side, where wide windows read each of them often.
+
+    Rows as far apart as a projection leaves them crowd each other out of the processor's cache.
+    """
+    often = 0 < 4 * keys.step <= keys.width and min(keys.width, tensor.shape[2]) >= KEYS_TO_COPY
+    if often and tensor.stride(2) != tensor.shape[3] and tensor.device.type == "cpu" and tensor.dtype == torch.float32:
+        return tensor.contiguous()
+    return _whole_rows(tensor)
 
 
 def _check(query: Tensor, key_sets: Sequence[KeySet], attend: Tensor | None) -> None:
