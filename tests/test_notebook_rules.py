@@ -101,6 +101,7 @@ def test_setup_cell_elsewhere_installs_without_touching_the_stack(tmp_path, monk
 # --- the tools ------------------------------------------------------------------------------------
 
 DRAFT = """\
+# description: A letter gets a number, and the reader sees that it was kept.
 # kind: cpu
 # minutes: 1
 # memory: 1 GB
@@ -216,6 +217,8 @@ def set_setup(notebook):
         (add(new_code_cell("x", execution_count=4, outputs=[picture(longsum={})])), "without a caption"),
         (lambda n: n.metadata.update(kernelspec={"name": "other"}), "normal form"),
         (lambda n: n.metadata["longsum"].update(kind="tpu"), "tpu"),
+        (lambda n: n.metadata.pop("description"), "description in the metadata has 0 characters"),
+        (lambda n: n.metadata.update(description="x" * 201), "has 201 characters, expected 40 to 200"),
         (add(new_markdown_cell("x" * 400_000)), "the limit is 307,200"),
     ],
 )

@@ -15,6 +15,7 @@ MAX_FILE_BYTES = 300 * 1024
 MAX_OUTPUT_BYTES = 60 * 1024
 MAX_CELLS = 40
 MAX_ALT = 250
+MIN_DESCRIPTION, MAX_DESCRIPTION = 40, 200
 
 FIGURE_CLASSES = "dark-light"  # keeps the dark theme from recolouring a figure
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -120,11 +121,23 @@ def check(path: Path) -> list[str]:
         notebook_settings(notebook.metadata)
     except ValueError as error:  # nothing that follows could be made from it
         return [*problems, str(error)]
+    problems += _check_description(notebook, path)
     problems += _check_head(notebook, name)
     problems += _check_normal_form(notebook)
     for index, cell in enumerate(notebook.cells):
         problems += [f"cell {index}: {text}" for text in _check_cell(cell)]
     return problems
+
+
+def _check_description(notebook: nbformat.NotebookNode, path: Path) -> list[str]:
+    """A chapter says in its metadata what it is about; solutions say it in their first paragraph."""
+    described = len(notebook.metadata.get("description", ""))
+    if path.parent.name == "solutions" or MIN_DESCRIPTION <= described <= MAX_DESCRIPTION:
+        return []
+    return [
+        f"the description in the metadata has {described} characters, expected {MIN_DESCRIPTION} to {MAX_DESCRIPTION}: "
+        "one sentence for link previews"
+    ]
 
 
 def _missing_needs(notebook: nbformat.NotebookNode, settings: dict) -> list[str]:

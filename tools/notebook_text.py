@@ -2,6 +2,7 @@
 
 The `.ipynb` is the one source that is committed. This form is what an author types or edits in between::
 
+    # description: What a reader of a link preview learns of the chapter, in 40 to 200 characters.
     # kind: cpu
     # minutes: 1
     # memory: 1 GB
@@ -28,8 +29,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from notebook_head import HEAD_IDS
 
 CELL = re.compile(r"^# %%(?P<markdown> \[markdown\])?(?: tags=(?P<tags>\S+))?\s*$")
+DESCRIPTION = "description"  # stands in the metadata beside the settings: Sphinx finds it there
 SETTINGS = ("kind", "minutes", "memory", "download", "needs")
-SETTING = re.compile(rf"^# (?P<name>{'|'.join(SETTINGS)}): (?P<value>.+?)\s*$")
+SETTING = re.compile(rf"^# (?P<name>{'|'.join((DESCRIPTION, *SETTINGS))}): (?P<value>.+?)\s*$")
 
 
 def from_text(text: str) -> nbformat.NotebookNode:
@@ -69,6 +71,8 @@ def from_text(text: str) -> nbformat.NotebookNode:
             lines.append(line)
     close()
     notebook = new_notebook(cells=cells)
+    if DESCRIPTION in settings:
+        notebook.metadata[DESCRIPTION] = settings.pop(DESCRIPTION)
     notebook.metadata["longsum"] = settings
     return notebook
 
@@ -76,8 +80,8 @@ def from_text(text: str) -> nbformat.NotebookNode:
 def to_text(notebook: nbformat.NotebookNode) -> str:
     """Write a notebook's text form: settings and cells, without outputs and without the generated head."""
     parts = []
-    settings = notebook.metadata.get("longsum", {})
-    for name in SETTINGS:
+    settings = {DESCRIPTION: notebook.metadata.get(DESCRIPTION), **notebook.metadata.get("longsum", {})}
+    for name in (DESCRIPTION, *SETTINGS):
         if settings.get(name):
             value = settings[name]
             parts.append(f"# {name}: {','.join(value) if isinstance(value, list) else value}")
