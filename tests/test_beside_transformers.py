@@ -75,6 +75,33 @@ def test_a_whole_model_exports_and_compiles(family):
         torch.testing.assert_close(compiled(**given).logits, expected, rtol=1e-3, atol=1e-3)
 
 
+# Transient tokens sum whole blocks, and a program with a block count of its own fixes the length.
+ANY_LENGTH = [family for name, family in FAMILIES.items() if name != "longt5_global"]
+
+
+@pytest.mark.parametrize("family", ANY_LENGTH, ids=lambda family: family.name)
+def test_encoders_export_for_documents_of_any_length(family):
+    encoder = ours_only(family).get_encoder()
+    length = torch.export.Dim("length", min=17, max=500)
+    example = (torch.randint(3, 101, (1, 60)), torch.ones(1, 60, dtype=torch.long))
+    shapes = ({1: length}, {1: length})
+    with torch.no_grad():
+        program = torch.export.export(encoder, example, dynamic_shapes=shapes, strict=False).module()
+        for tokens in (60, 100, 333):
+            given = torch.randint(3, 101, (1, tokens)), torch.ones(1, tokens, dtype=torch.long)
+            got, expected = (module(*given).last_hidden_state for module in (program, encoder))
+            torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-4)
+
+
+@EACH
+def test_dynamic_quantization_of_torch_takes_the_models(family):
+    model, given = ours_only(family), {**inputs(family, 50), "decoder_input_ids": DECODED}
+    small = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
+    with torch.no_grad():
+        expected, got = model(**given).logits, small(**given).logits
+    assert torch.cosine_similarity(got.flatten(), expected.flatten(), dim=0) > 0.9
+
+
 OPTIONS = {
     "repetition": {"repetition_penalty": 1.7, "encoder_repetition_penalty": 1.5},
     "n-grams": {"no_repeat_ngram_size": 2, "encoder_no_repeat_ngram_size": 2, "num_beams": 3},

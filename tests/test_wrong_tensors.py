@@ -34,12 +34,11 @@ def transient_global(query, key, value, **options):
     return transient_global_attention(query, key, value, window=2, **options)
 
 
-CHECKED = [block_local, lsg, big_bird]
-ALL = [*CHECKED, sliding_window, transient_global]
+ALL = [block_local, lsg, big_bird, sliding_window, transient_global]
 X = torch.ones(1, 2, 40, 8)
 
 
-@pytest.mark.parametrize("attend", CHECKED)
+@pytest.mark.parametrize("attend", ALL)
 @pytest.mark.parametrize(
     ("tensors", "options", "message"),
     [
@@ -84,3 +83,23 @@ def test_a_document_without_tokens_is_harmless(name):
     with torch.no_grad():
         out = model(input_ids=torch.ones(2, 0, dtype=torch.long), decoder_input_ids=torch.ones(2, 3, dtype=torch.long))
     assert out.logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["led", "pegasus_x", "longt5_local", "longt5_global", "bigbird_pegasus"])
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (torch.tensor([[5, 101, 7]]), "ids from 5 to 101, the vocabulary goes from 0 to 100"),
+        (torch.tensor([[5, -100, 7]]), "ids from -100 to 7"),
+        (torch.tensor([5, 6, 7]), r"input_ids has shape \(3,\), expected \(batch, length\)"),
+    ],
+)
+def test_wrong_ids_are_named(name, ids, message):
+    from families import FAMILIES, ours_only
+
+    model = ours_only(FAMILIES[name])
+    assert model.config.vocab_size == 101
+    with pytest.raises(ValueError, match=message):
+        model(input_ids=ids, decoder_input_ids=torch.ones(1, 3, dtype=torch.long))
+    with pytest.raises(ValueError, match=message):
+        model(input_ids=torch.tensor([[5, 6, 7]]), decoder_input_ids=ids)

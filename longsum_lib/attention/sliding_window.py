@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from . import patterns
+from .checks import check_tensors
 from .engine import KeySet, block_attention
 from .key_sets import ROWS_PER_CALL
 from .opaque import opaque
@@ -70,6 +71,10 @@ def sliding_window_attention(
         >>> sliding_window_attention(q, k, v, window=4).shape
         torch.Size([1, 2, 100, 8])
     """
+    own = {"global_query": global_query, "global_key": global_key, "global_value": global_value}
+    check_tensors(
+        dropout, padding=padding, query=query, key=key, value=value, **{k: v for k, v in own.items() if v is not None}
+    )
     _check(query, key, value, window, is_global, padding, backend)
     scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
     if is_global is not None and padding is not None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from . import patterns
+from .checks import check_tensors
 from .engine import KeySet, block_attention
 from .opaque import opaque
 from .reference import dense_attention
@@ -85,6 +86,10 @@ def transient_global_attention(
         >>> transient_global_attention(q, k, v, window=4, side_key=side[0], side_value=side[1]).shape
         torch.Size([1, 2, 100, 8])
     """
+    sides = {"side_key": side_key, "side_value": side_value}
+    check_tensors(
+        dropout, padding=padding, query=query, key=key, value=value, **{k: v for k, v in sides.items() if v is not None}
+    )
     _check(query, key, value, window, side_key, side_value, block_size, local_bias, side_bias, padding, backend)
     scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
     sides = (side_key, side_value, local_bias, side_bias)
@@ -368,15 +373,15 @@ def _check(
     if (side_key is None) != (side_value is None):
         raise ValueError("side_key and side_value go together; give both or neither")
     expected = {
-        "side_key": (side_key, {(batch, heads, count, dim)}),
-        "side_value": (side_value, {(batch, heads, count, dim)}),
-        "local_bias": (local_bias, {(1, 2 * window + 1), (heads, 2 * window + 1)}),
-        "side_bias": (side_bias, {(1, max(0, 2 * count - 1)), (heads, max(0, 2 * count - 1))}),
-        "padding": (padding, {(batch, length)}),
+        "side_key": (side_key, [(batch, heads, count, dim)]),
+        "side_value": (side_value, [(batch, heads, count, dim)]),
+        "local_bias": (local_bias, [(1, 2 * window + 1), (heads, 2 * window + 1)]),
+        "side_bias": (side_bias, [(1, max(0, 2 * count - 1)), (heads, max(0, 2 * count - 1))]),
+        "padding": (padding, [(batch, length)]),
     }
     for name, (tensor, shapes) in expected.items():
         if tensor is not None and tuple(tensor.shape) not in shapes:
-            wanted = " or ".join(map(str, sorted(shapes)))
+            wanted = " or ".join(map(str, dict.fromkeys(shapes)))
             raise ValueError(f"{name} has shape {tuple(tensor.shape)}, expected {wanted}")
     if padding is not None and padding.dtype != torch.bool:
         raise ValueError(f"padding has dtype {padding.dtype}, expected torch.bool; pass padding.bool()")

@@ -108,7 +108,7 @@ def load(
         devices.check_model_fits(checkpoint.name, weights * size, number_format, place)
 
     model_class = registry.find_model_class(entry, task, config.get("architectures") or ())
-    with quiet_transformers(), _explained(checkpoint.name, place):
+    with quiet_transformers(), explained(checkpoint.name, place):
         model, info = model_class.from_pretrained(
             checkpoint.folder,
             output_loading_info=True,
@@ -150,7 +150,7 @@ def load_tokenizer(name_or_path: str | os.PathLike, **kwargs: object) -> PreTrai
             f"{checkpoint.folder} holds no tokenizer; expected tokenizer.json or spiece.model "
             "(save it beside the model with tokenizer.save_pretrained)"
         )
-    with quiet_transformers(), _explained(f"the tokenizer of {checkpoint.name}"):
+    with quiet_transformers(), explained(f"the tokenizer of {checkpoint.name}"):
         return _tokenizer_class(checkpoint).from_pretrained(checkpoint.folder, **kwargs)
 
 
@@ -211,7 +211,7 @@ def _refuse_unsafe(kwargs: dict) -> None:
 
 
 @contextlib.contextmanager
-def _explained(name: str, device: torch.device | None = None) -> Iterator[None]:
+def explained(name: str, device: torch.device | None = None) -> Iterator[None]:
     """Turn whatever goes wrong while files are read into one clear error of this library."""
     try:
         yield
@@ -232,6 +232,8 @@ def _explained(name: str, device: torch.device | None = None) -> Iterator[None]:
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
+    if isinstance(error, KeyError):  # its text is the key alone
+        return f"{lines[0]} is missing"
     return lines[0] if lines else type(error).__name__
 
 

@@ -46,11 +46,29 @@ def to_padding(attention_mask: Tensor | None) -> Tensor | None:
 
 
 def embed_tokens(module: nn.Module, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
-    """Return the embeddings that were given, or look the ids up; exactly one of them must be given."""
+    """Return the embeddings that were given, or look the ids up; exactly one of them must be given.
+
+    Raises:
+        ValueError: if both or neither are given, the ids are not ``(batch, length)``, or (on a CPU, where it costs
+            nothing to know) an id is not in the vocabulary.
+    """
     if (input_ids is None) == (inputs_embeds is None):
         given = "both" if input_ids is not None else "neither"
         raise ValueError(f"{type(module).__name__} got {given} of input_ids and inputs_embeds; give exactly one")
-    return module.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+    if inputs_embeds is not None:
+        return inputs_embeds
+    if input_ids.dim() != 2:
+        raise ValueError(f"input_ids has shape {tuple(input_ids.shape)}, expected (batch, length); see input_ids[None]")
+    if torch.compiler.is_compiling():
+        return module.embed_tokens(input_ids)
+    try:
+        return module.embed_tokens(input_ids)
+    except IndexError as error:
+        size, low, high = module.embed_tokens.num_embeddings, int(input_ids.min()), int(input_ids.max())
+        raise ValueError(
+            f"input_ids holds ids from {low} to {high}, the vocabulary goes from 0 to {size - 1}; use the tokenizer of "
+            "this checkpoint (labels of -100 are not ids)"
+        ) from error
 
 
 def split_heads(states: Tensor, heads: int) -> Tensor:

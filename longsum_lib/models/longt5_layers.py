@@ -79,6 +79,8 @@ class DenseReluDense(nn.Module):
         inner = self.act(inner)
         inner = dropout(inner if gate is None else inner * gate, self.dropout, self.training)
         weight = self.wo.weight
+        if not isinstance(weight, Tensor):  # a layer of `torch.ao`'s dynamic quantization, which takes fp32
+            return self.wo(inner)
         if weight.dtype == torch.float16:  # a model cast as a whole, past `_keep_in_fp32_modules`
             return F.linear(inner.float(), weight.float())
         return self.wo(inner.to(weight.dtype) if weight.is_floating_point() else inner)

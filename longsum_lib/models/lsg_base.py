@@ -10,7 +10,7 @@ from transformers import initialization as init
 
 from ..attention.lsg_sparse import Hashes, Sparsity, draw_hashes
 from ..attention.lsg_weights import lsg_weights
-from .layers import split_heads
+from .layers import embed_tokens, split_heads
 from .lsg_config import LSGFields, LSGPegasusConfig
 from .lsg_layers import LearnedPositions, SinusoidalPositions, masks_empty_groups
 
@@ -82,13 +82,8 @@ class LSGStack(LSGPreTrainedModel):
 
     def look_up(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
         """Return embeddings, scaled where they come from ids; exactly one of the two must be given."""
-        if (input_ids is None) == (inputs_embeds is None):
-            given = "both" if input_ids is not None else "neither"
-            raise ValueError(f"{type(self).__name__} got {given} of input_ids and inputs_embeds; give exactly one")
-        if inputs_embeds is not None:
-            return inputs_embeds
-        embeds = self.embed_tokens(input_ids)
-        return embeds if self.embed_scale == 1.0 else embeds * self.embed_scale
+        embeds = embed_tokens(self, input_ids, inputs_embeds)
+        return embeds if inputs_embeds is not None or self.embed_scale == 1.0 else embeds * self.embed_scale
 
     def norm_input(self, states: Tensor) -> Tensor:
         """Normalize embedded tokens where the family does, and drop some of their features."""

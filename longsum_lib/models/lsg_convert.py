@@ -192,7 +192,7 @@ def _from_checkpoint(name_or_path, architecture, lsg) -> tuple[PreTrainedModel, 
     checkpoint_files.check_weights(checkpoint.folder)
     named = (raw.get("architectures") or [None])[0]
     kind = _lsg_class(family, architecture or named, asked=architecture is not None)
-    with auto.quiet_transformers(), auto._explained(checkpoint.name):
+    with auto.quiet_transformers(), auto.explained(checkpoint.name):
         config = family.find("Config").from_pretrained(checkpoint.folder)
         _set_options(config, lsg)
         model, info = kind.from_pretrained(
