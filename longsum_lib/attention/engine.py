@@ -133,6 +133,11 @@ def _no_results(query: Tensor, plan: _Plan) -> tuple[Tensor, Tensor]:
     return out, torch.full((batch, heads, length), -torch.inf, device=query.device, dtype=work)
 
 
+def _as_projected(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Zeros that lie in memory as projections leave their results, which take such gradients without a copy."""
+    return torch.zeros_like(tensor.transpose(1, 2), dtype=dtype, memory_format=torch.contiguous_format).transpose(1, 2)
+
+
 def _add_windows(target: Tensor, part: Tensor, keys: KeySet, piece: Piece) -> None:
     """Add gradients of overlapping windows ``(count, heads, keys, dim)`` to ``(heads, length, dim)``."""
     if keys.chosen is not None:
@@ -151,8 +156,8 @@ def _backward(
     grad: Tensor, query: Tensor, out: Tensor, total: Tensor, plan: _Plan, kernel: Kernel, learned: list[bool]
 ):
     work = torch.promote_types(query.dtype, torch.float32)  # sums over windows are not rounded at every step
-    grad_query = torch.zeros_like(query, dtype=work)
-    grad_sets = [[torch.zeros_like(s.key, dtype=work), torch.zeros_like(s.value, dtype=work)] for s in plan.sets]
+    grad_query = _as_projected(query, work)
+    grad_sets = [[_as_projected(s.key, work), _as_projected(s.value, work)] for s in plan.sets]
     grad_bias = [
         torch.zeros_like(s.bias, dtype=work) if need else None for s, need in zip(plan.sets, learned, strict=True)
     ]
@@ -175,6 +180,7 @@ def _backward(
             _add_windows(grad_sets[index][1][b], part_value, keys, piece)
             if needs_bias:
                 add_bias_gradient(grad_bias[index], part_bias, b, piece)
+            del part_query, part_key, part_value, part_bias  # else they live while the next call makes its own
     return grad_query, grad_sets, grad_bias
 
 

@@ -152,8 +152,8 @@ def global_positions(is_global: Tensor) -> tuple[Tensor, Tensor]:
 
 def _gather_rows(tensor: Tensor, positions: Tensor) -> Tensor:
     """Rows of ``(batch, heads, length, dim)`` at ``(batch, globals)``: ``(batch, heads, globals, dim)``."""
-    batch, heads, _, dim = tensor.shape
-    return tensor.gather(2, positions[:, None, :, None].expand(batch, heads, -1, dim))
+    batch = torch.arange(len(positions), device=positions.device)[:, None]
+    return tensor.transpose(1, 2)[batch, positions].transpose(1, 2)  # `gather` would keep the whole tensor for autograd
 
 
 @dataclass(frozen=True)
