@@ -22,7 +22,7 @@ ROWS_PER_STEP = {"cpu": 2048, "gpu": 16384}  # rows that stream through a layer,
 SCORES_PER_CALL = (
     2**26
 )  # on a GPU, where the plain kernel stores the scores of a call: see longsum_lib.attention.engine
-WORKSPACE = {"cpu": 32 * MEBIBYTE, "gpu": 512 * MEBIBYTE}
+WORKSPACE = {"cpu": 20 * MEBIBYTE, "gpu": 512 * MEBIBYTE}
 """What is taken beside tensors. CPU: by the matrix library and the allocator, measured. GPU: by CUDA, an estimate."""
 
 BITS = {"none": 0.0, "int8": 8.0, "nf4": 4.127, "fp4": 4.127, "nf4-plain": 4.5, "fp4-plain": 4.5}
@@ -162,8 +162,7 @@ def encoder_bytes(m: Mapping) -> float:
     table = m["length"] * m["d_model"] * 4 if m["family"] == "pegasus_x" else 0  # of positions, in fp32
     streams = m["family"] in STREAMING and rows > ROWS_PER_STEP[m["device"]]
     layer = _streamed_bytes(m) if streams else _whole_bytes(m)
-    # The table's angles and sines exist beside it while it is made.
-    return copies + _side_bytes(m) + max(table + layer, 2.5 * table)
+    return copies + _side_bytes(m) + table + layer
 
 
 def state_bytes(m: Mapping) -> float:

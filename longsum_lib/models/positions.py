@@ -37,8 +37,14 @@ def sinusoids(length: int, d_model: int, *, first: int = 0, device=None) -> Tens
         raise ValueError(f"d_model is {d_model}, expected an even number: half of the columns are sines")
     half = d_model // 2
     frequency = torch.exp(torch.arange(half, device=device) * -(math.log(10000.0) / max(1, half - 1)))
-    angle = torch.arange(first, first + length, device=device)[:, None] * frequency[None, :]
-    return torch.cat([angle.sin(), angle.cos()], dim=-1)
+    place = torch.arange(first, first + length, device=device)[:, None]
+    if torch.compiler.is_compiling():
+        return torch.cat([(place * frequency).sin(), (place * frequency).cos()], dim=-1)
+    table = torch.empty(length, d_model, device=device)
+    sines, cosines = table[:, :half], table[:, half:]  # both made where they stay: no tensor beside the table
+    torch.sin(torch.mul(place, frequency, out=cosines), out=sines)
+    cosines.cos_()
+    return table
 
 
 class SinusoidalPositions(nn.Module):

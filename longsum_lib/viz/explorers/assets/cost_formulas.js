@@ -7,7 +7,7 @@ const COST = (() => {
   const ROWS_PER_CHUNK = 512;
   const ROWS_PER_STEP = { cpu: 2048, gpu: 16384 };
   const SCORES_PER_CALL = 2 ** 26;
-  const WORKSPACE = { cpu: 32 * MEBIBYTE, gpu: 512 * MEBIBYTE };
+  const WORKSPACE = { cpu: 20 * MEBIBYTE, gpu: 512 * MEBIBYTE };
   const BITS = { none: 0, int8: 8, nf4: 4.127, fp4: 4.127, "nf4-plain": 4.5, "fp4-plain": 4.5 };
   const LONGEST = 2 ** 20;
   const DEFAULTS = {
@@ -71,7 +71,7 @@ const COST = (() => {
     const table = m.family === "pegasus_x" ? m.length * m.d_model * 4 : 0;
     const streams = STREAMING.includes(m.family) && m.batch * m.length > ROWS_PER_STEP[m.device];
     const layer = streams ? streamedBytes(m) : wholeBytes(m);
-    return stateBytes(m) + sideBytes(m) + Math.max(table + layer, 2.5 * table);
+    return stateBytes(m) + sideBytes(m) + table + layer;
   }
 
   const stateBytes = (m) => copyBytes(m) * (isT5(m) && m.fp16 ? 2 : 1);
