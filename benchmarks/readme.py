@@ -44,8 +44,34 @@ def table(stored: Results) -> str:
         share = f"**{row['fraction_of_transformers']:.2g} of it**"
         lines.append(f"| {words.format(**row)} | {ours} | {theirs} | {share} |")
     return "\n".join(
-        [*lines, "", _beside_full_attention(stored), "", stored.caption() + " `make bench` measures yours."]
+        [
+            *lines,
+            "",
+            *_other_models(stored),
+            "",
+            _beside_full_attention(stored),
+            "",
+            stored.caption() + " `make bench` measures yours.",
+        ]
     )
+
+
+def _other_models(stored: Results) -> list[str]:
+    """Encoders beside transformers' class of the same name: times faster with both allocators, share of its memory."""
+    lines = [
+        f"The encoders of the other models on {LENGTH:,} tokens, beside transformers' class of the same name:",
+        "",
+        "| two layers | default allocator | kept pages | extra memory |",
+        "|---|---|---|---|",
+    ]
+    for default in stored.rows("model_time", length=LENGTH, allocator="default"):
+        if default["times_faster"] is None:
+            continue
+        kept = stored.row("model_time", model=default["model"], length=LENGTH, allocator="kept pages")
+        memory = stored.row("model_memory", model=default["model"], length=LENGTH)
+        times = " | ".join(f"**{row['times_faster']:.1f} × faster**" for row in (default, kept))
+        lines.append(f"| {default['model']} | {times} | {memory['fraction_of_transformers']:.2g} of it |")
+    return lines
 
 
 def _seconds(value: float) -> str:
@@ -71,8 +97,8 @@ def _beside_full_attention(stored: Results) -> str:
         f" (at {slower:,} {min(ratios[slower]):.2f} to {max(ratios[slower]):.2f} times, by allocator)" if level else ""
     )
     return (
-        f"Beside full fused attention (BART's encoder) it is faster from {faster[0]:,} tokens up{also}, "
-        f"{at_most['times_faster_than_full']:.1f} times at {faster[-1]:,}. The encoder takes "
+        f"Beside full fused attention (BART's encoder) LED's encoder is faster from {faster[0]:,} tokens up{also}, "
+        f"{at_most['times_faster_than_full']:.1f} times at {faster[-1]:,}. It takes "
         f"{at_most['times_bound']:.2f} times the time that its matrix products alone need on this machine."
     )
 
