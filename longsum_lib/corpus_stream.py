@@ -34,8 +34,8 @@ class Recipe:
     """
 
     steps: int = 4400
-    tokens_per_batch: int = 8192
-    short_tokens_per_batch: int = 4096
+    tokens_per_batch: int = 4096
+    short_tokens_per_batch: int = 2048
     learning_rate: float = 1e-3
     warmup_steps: int = 200
     seed: int = 0

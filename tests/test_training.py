@@ -76,17 +76,18 @@ def _first_attention(model, ids):
     states = model.get_encoder()(ids, output_hidden_states=True).hidden_states
     shares = []
     for layer, rows in zip(model.get_encoder().layers, states, strict=False):
-        rows = layer.self_attn_layer_norm(rows[0, -ids.shape[1] :])
-        query, key = (
-            project(rows).unflatten(-1, (4, 32)).transpose(0, 1)
-            for project in (layer.self_attn.q_proj, layer.self_attn.k_proj)
-        )
+        inner = getattr(layer.self_attn, "longformer_self_attn", None)
+        rows = rows[0, -ids.shape[1] :]
+        rows = rows if inner else layer.self_attn_layer_norm(rows)  # LED normalizes after each sum, the others before
+        pair = (inner.query, inner.key) if inner else (layer.self_attn.q_proj, layer.self_attn.k_proj)
+        query, key = (project(rows).unflatten(-1, (4, 32)).transpose(0, 1) for project in pair)
         weights = (query @ key.transpose(1, 2) / math.sqrt(32)).softmax(-1)
         shares.append(torch.stack([weights.diagonal(o, 1, 2).mean(1) for o in range(-2, 3)], 1))
     return shares
 
 
-@pytest.mark.parametrize("build", [recipes.tiny_pegasus_x, recipes.tiny_lsg])
+@pytest.mark.filterwarnings("ignore:LED runs without a global token")
+@pytest.mark.parametrize("build", [recipes.tiny_led, recipes.tiny_pegasus_x, recipes.tiny_lsg])
 def test_two_heads_of_every_layer_look_at_the_neighbours(build):
     ids = corpus_stream.make_batch(0, 160, 1)["input_ids"]
     with torch.inference_mode():
