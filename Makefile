@@ -73,7 +73,7 @@ bench: $(READY) ## the short benchmarks, ours beside transformers
 bench-full: $(READY) ## all benchmarks; takes half an hour on two cores
 	$(BIN)/python -m benchmarks full $(ARGS)
 
-train: $(READY) ## train the tiny model of MECHANISM again in OUTPUT; takes hours, a second call goes on
+train: $(READY) ## train the tiny model of MECHANISM again in OUTPUT; takes about an hour, a second call goes on
 	$(BIN)/longsum train --model "$(MECHANISM)" --output "$(OUTPUT)" --resume $(ARGS)
 
 clean: ## delete the built site and caches; .venv stays
