@@ -91,15 +91,15 @@ def _beside_full_attention(stored: Results) -> str:
     faster = sorted(length for length in ratios if length > slower)
     if not faster:
         return "Full fused attention is as fast at these lengths."
-    at_most = stored.row("encoder_time", allocator="default", dtype="float32", length=faster[-1])
+    longest = stored.row("encoder_time", allocator="default", dtype="float32", length=faster[-1])
     level = max(ratios.get(slower, [0.0])) > 1
     also = (
         f" (at {slower:,} {min(ratios[slower]):.2f} to {max(ratios[slower]):.2f} times, by allocator)" if level else ""
     )
     return (
         f"Beside full fused attention (BART's encoder) LED's encoder is faster from {faster[0]:,} tokens up{also}, "
-        f"{at_most['times_faster_than_full']:.1f} times at {faster[-1]:,}. It takes "
-        f"{at_most['times_bound']:.2f} times the time that its matrix products alone need on this machine."
+        f"{longest['times_faster_than_full']:.1f} times at {faster[-1]:,}. It takes "
+        f"{longest['times_bound']:.2f} times the time that its matrix products alone need on this machine."
     )
 
 

@@ -137,7 +137,7 @@ def look_beside(query: Any, key: Any, head: int, offset: int, waves: Sinusoids, 
         head: Which head.
         offset: -1 is the token before, 0 the token itself.
         waves: The sinusoids that the head reads.
-        sharpness: :math:`c`.
+        sharpness: :math:`c`; how much of the attention the neighbour gets depends on the rates and on the states.
     """
     rates, count = waves.rates, len(waves.rates)
     weights = sharpness * (rates / rates[0]).sqrt()

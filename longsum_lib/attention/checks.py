@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import torch
 from torch import Tensor
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
-def check_tensors(dropout: float = 0.0, *, padding: Tensor | None = None, **tensors: Tensor) -> None:
+def check_tensors(
+    dropout: float = 0.0,
+    *,
+    padding: Tensor | None = None,
+    optional: Mapping[str, Tensor | None] = MappingProxyType({}),
+    **tensors: Tensor,
+) -> None:
     """Check kinds, number formats and devices; shapes are each function's own business.
 
     Args:
         dropout: probability of dropping an attention weight.
         padding: mask of real tokens, or ``None``.
+        optional: more of them, each of which may be ``None``.
         **tensors: query, key, value and so on, by the names of the arguments; the first one sets the example.
 
     Raises:
@@ -29,6 +39,7 @@ def check_tensors(dropout: float = 0.0, *, padding: Tensor | None = None, **tens
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout is {dropout}, expected a probability, at least 0 and below 1")
     first, example = next(iter(tensors.items()))
+    tensors |= {name: tensor for name, tensor in optional.items() if tensor is not None}
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
             raise ValueError(f"{name} is of type {type(tensor).__name__}, expected a tensor; see torch.as_tensor")

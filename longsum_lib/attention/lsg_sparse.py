@@ -278,7 +278,7 @@ def _norm(sparsity: Sparsity, key: Tensor, value: Tensor, real: Tensor | None, *
     rows = torch.arange(batch, device=key.device)[:, None, None]
     head = torch.arange(heads, device=key.device)[None, :, None]
     # All heads choose real tokens first, so the slots without one are the same in each.
-    attend = None if real is None else real[rows[..., 0], best[:, 0]][:, None]
+    attend = None if real is None else real[rows, best[:, :1]]
     return key[rows, head, best], value[rows, head, best], attend
 
 

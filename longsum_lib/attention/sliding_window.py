@@ -72,9 +72,7 @@ def sliding_window_attention(
         torch.Size([1, 2, 100, 8])
     """
     own = {"global_query": global_query, "global_key": global_key, "global_value": global_value}
-    check_tensors(
-        dropout, padding=padding, query=query, key=key, value=value, **{k: v for k, v in own.items() if v is not None}
-    )
+    check_tensors(dropout, padding=padding, query=query, key=key, value=value, optional=own)
     _check(query, key, value, window, is_global, padding, backend)
     scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
     if is_global is not None and padding is not None:

@@ -87,9 +87,7 @@ def transient_global_attention(
         torch.Size([1, 2, 100, 8])
     """
     sides = {"side_key": side_key, "side_value": side_value}
-    check_tensors(
-        dropout, padding=padding, query=query, key=key, value=value, **{k: v for k, v in sides.items() if v is not None}
-    )
+    check_tensors(dropout, padding=padding, query=query, key=key, value=value, optional=sides)
     _check(query, key, value, window, side_key, side_value, block_size, local_bias, side_bias, padding, backend)
     scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
     sides = (side_key, side_value, local_bias, side_bias)

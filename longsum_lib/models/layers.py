@@ -59,8 +59,6 @@ def embed_tokens(module: nn.Module, input_ids: Tensor | None, inputs_embeds: Ten
         return inputs_embeds
     if input_ids.dim() != 2:
         raise ValueError(f"input_ids has shape {tuple(input_ids.shape)}, expected (batch, length); see input_ids[None]")
-    if torch.compiler.is_compiling():
-        return module.embed_tokens(input_ids)
     try:
         return module.embed_tokens(input_ids)
     except IndexError as error:

@@ -23,7 +23,7 @@ from .few_rows import linear_of_few
 from .heads import ClassificationHead, classification_loss, last_end, rows_at, span_loss
 from .layers import shift_tokens_right, token_loss
 from .lsg_base import LSGPreTrainedModel
-from .lsg_config import LSGBartConfig, LSGFields, LSGPegasusConfig
+from .lsg_config import LSGBartConfig, LSGFields, LSGPegasusConfig, register_auto_classes
 from .lsg_model import (
     LSGBartModel,
     LSGBartPreTrainedModel,
@@ -203,11 +203,11 @@ class LSGBartForQuestionAnswering(LSGBartPreTrainedModel):
 
 
 # So that transformers' AutoModel classes build these models once this module has been imported.
-for _auto, _classes in {
-    AutoModel: (LSGPegasusModel, LSGBartModel),
-    AutoModelForSeq2SeqLM: (LSGPegasusForConditionalGeneration, LSGBartForConditionalGeneration),
-    AutoModelForSequenceClassification: (LSGPegasusForSequenceClassification, LSGBartForSequenceClassification),
-    AutoModelForQuestionAnswering: (LSGBartForQuestionAnswering,),
-}.items():
-    for _class in _classes:
-        _auto.register(_class.config_class, _class, exist_ok=True)
+register_auto_classes(
+    {
+        AutoModel: (LSGPegasusModel, LSGBartModel),
+        AutoModelForSeq2SeqLM: (LSGPegasusForConditionalGeneration, LSGBartForConditionalGeneration),
+        AutoModelForSequenceClassification: (LSGPegasusForSequenceClassification, LSGBartForSequenceClassification),
+        AutoModelForQuestionAnswering: (LSGBartForQuestionAnswering,),
+    }
+)

@@ -18,7 +18,7 @@ from transformers import (
     RobertaForTokenClassification,
 )
 
-from .lsg_config import LSGBertConfig, LSGFields, LSGRobertaConfig
+from .lsg_config import LSGBertConfig, LSGFields, LSGRobertaConfig, register_auto_classes
 from .lsg_encoder_model import LSGBertModel, LSGRobertaModel, LSGTextPreTrainedModel
 
 __all__ = [
@@ -95,12 +95,12 @@ class LSGRobertaForTokenClassification(_Roberta, RobertaForTokenClassification):
 
 
 # So that transformers' AutoModel classes and pipelines build these models once this module has been imported.
-for _auto, _classes in {
-    AutoModel: (LSGBertModel, LSGRobertaModel),
-    AutoModelForMaskedLM: (LSGBertForMaskedLM, LSGRobertaForMaskedLM),
-    AutoModelForSequenceClassification: (LSGBertForSequenceClassification, LSGRobertaForSequenceClassification),
-    AutoModelForQuestionAnswering: (LSGBertForQuestionAnswering, LSGRobertaForQuestionAnswering),
-    AutoModelForTokenClassification: (LSGBertForTokenClassification, LSGRobertaForTokenClassification),
-}.items():
-    for _class in _classes:
-        _auto.register(_class.config_class, _class, exist_ok=True)
+register_auto_classes(
+    {
+        AutoModel: (LSGBertModel, LSGRobertaModel),
+        AutoModelForMaskedLM: (LSGBertForMaskedLM, LSGRobertaForMaskedLM),
+        AutoModelForSequenceClassification: (LSGBertForSequenceClassification, LSGRobertaForSequenceClassification),
+        AutoModelForQuestionAnswering: (LSGBertForQuestionAnswering, LSGRobertaForQuestionAnswering),
+        AutoModelForTokenClassification: (LSGBertForTokenClassification, LSGRobertaForTokenClassification),
+    }
+)
