@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .chosen import chosen_hidden
-from .key_sets import KeySet, Piece, strided_blocks
+from longsum_lib.attention.chosen import chosen_hidden
+from longsum_lib.attention.key_sets import KeySet, Piece, strided_blocks
 
 
 def piece_bias(keys: KeySet, batch: int, piece: Piece, holes: bool) -> Tensor | None:

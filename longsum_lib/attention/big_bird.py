@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from longsum_lib.attention import patterns
+from longsum_lib.attention.big_bird_blocks import KINDS, random_block_table
+from longsum_lib.attention.checks import check_tensors
+from longsum_lib.attention.engine import KeySet, block_attention
+from longsum_lib.attention.opaque import opaque
+from longsum_lib.attention.reference import dense_attention
 from longsum_lib.upstream.torch import tracing
-
-from . import patterns
-from .big_bird_blocks import KINDS, random_block_table
-from .checks import check_tensors
-from .engine import KeySet, block_attention
-from .opaque import opaque
-from .reference import dense_attention
 
 LAST_BLOCKS = ("input", "document")
 

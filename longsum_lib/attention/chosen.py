@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .key_sets import KeySet, Piece
+from longsum_lib.attention.key_sets import KeySet, Piece
 
 # Queries whose chosen keys are copied at once: with three chosen blocks, 1,024 rows of 12 heads of 64 take 9 MiB for
 # the keys and 9 MiB for the values, whatever the length of the document.

@@ -21,12 +21,21 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from longsum_lib.attention.bias import add_bias_gradient, piece_bias
+from longsum_lib.attention.chosen import ROWS_PER_COPY, add_chosen, chosen_blocks
+from longsum_lib.attention.kernels import Kernel, choose_kernel
+from longsum_lib.attention.key_sets import (
+    ROWS_PER_CALL,
+    KeySet,
+    Piece,
+    Span,
+    key_blocks,
+    pieces,
+    query_blocks,
+    real_spans,
+    strided_blocks,
+)
 from longsum_lib.upstream.torch import check_transforms
-
-from .bias import add_bias_gradient, piece_bias
-from .chosen import ROWS_PER_COPY, add_chosen, chosen_blocks
-from .kernels import Kernel, choose_kernel
-from .key_sets import ROWS_PER_CALL, KeySet, Piece, Span, key_blocks, pieces, query_blocks, real_spans, strided_blocks
 
 # A kernel that stores scores is given so many of them at a time: 16 MiB stay near the processor's cache.
 SCORES_PER_CALL = 2**22

@@ -12,11 +12,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from longsum_lib.attention.engine import KeySet, block_attention
+from longsum_lib.attention.opaque import opaque
+from longsum_lib.attention.sliding_window import global_positions, put_rows, sliding_window_attention
 from longsum_lib.upstream.torch import tracing
-
-from .engine import KeySet, block_attention
-from .opaque import opaque
-from .sliding_window import global_positions, put_rows, sliding_window_attention
 
 
 def overwrite_global_rows(

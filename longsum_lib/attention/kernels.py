@@ -157,7 +157,7 @@ def choose_kernel(query: Tensor, scale: float, dropout: float) -> Kernel:
         if query.device.type == "cpu" and _FLASH is not None:
             return FusedCPU(scale)
         if query.device.type == "cuda":
-            from .kernels_cuda import FusedCUDA, can_run
+            from longsum_lib.attention.kernels_cuda import FusedCUDA, can_run
 
             if can_run(query):
                 return FusedCUDA(scale)

@@ -13,9 +13,8 @@ import warnings
 import torch
 from torch import Tensor
 
+from longsum_lib.attention.kernels import Eager
 from longsum_lib.upstream.torch import fused_attention
-
-from .kernels import Eager
 
 _FORWARD, _BACKWARD = fused_attention("cuda") or (None, None)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .lsg_sparse import Hashes, Sparsity, select
+from longsum_lib.attention.lsg_sparse import Hashes, Sparsity, select
 
 
 def lsg_weights(

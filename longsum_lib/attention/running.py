@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .engine import KeySet, block_attention_with_total, merge_partial
+from longsum_lib.attention.engine import KeySet, block_attention_with_total, merge_partial
 
 
 class RunningAttention:

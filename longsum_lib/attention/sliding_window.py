@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from longsum_lib.attention import patterns
+from longsum_lib.attention.checks import check_tensors
+from longsum_lib.attention.engine import KeySet, block_attention
+from longsum_lib.attention.key_sets import ROWS_PER_CALL
+from longsum_lib.attention.opaque import opaque
+from longsum_lib.attention.reference import dense_attention
 from longsum_lib.upstream.torch import tracing
-
-from . import patterns
-from .checks import check_tensors
-from .engine import KeySet, block_attention
-from .key_sets import ROWS_PER_CALL
-from .opaque import opaque
-from .reference import dense_attention
 
 BACKENDS = ("auto", "reference", "blocked", "flex")
 
@@ -110,7 +109,7 @@ def choose_backend(query: Tensor, dropout: float = 0.0) -> str:
 
 def _try_flex(forced: bool, *arguments) -> Tensor | None:
     """FlexAttention's result; ``None``, with a warning, where it was only our choice and cannot be compiled."""
-    from .flex import flex_sliding_window
+    from longsum_lib.attention.flex import flex_sliding_window
 
     try:
         return flex_sliding_window(*arguments)

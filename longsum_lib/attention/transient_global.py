@@ -7,16 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from longsum_lib.attention import patterns
+from longsum_lib.attention.checks import check_tensors
+from longsum_lib.attention.engine import KeySet, block_attention
+from longsum_lib.attention.opaque import opaque
+from longsum_lib.attention.reference import dense_attention
+from longsum_lib.attention.relative_position import band_bias
+from longsum_lib.attention.sliding_window import block_size_for
+from longsum_lib.attention.transient_sums import complete_blocks, transient_sums
 from longsum_lib.upstream.torch import tracing
-
-from . import patterns
-from .checks import check_tensors
-from .engine import KeySet, block_attention
-from .opaque import opaque
-from .reference import dense_attention
-from .relative_position import band_bias
-from .sliding_window import block_size_for
-from .transient_sums import complete_blocks, transient_sums
 
 __all__ = ["complete_blocks", "transient_global_attention", "transient_sums"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .transient_global import complete_blocks
+from longsum_lib.attention.transient_global import complete_blocks
 
 
 def transient_global_weights(

@@ -15,9 +15,8 @@ import os
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from longsum_lib.errors import OptionError, UnknownOption, UnsupportedModel
-
-from . import arrived, auto, checkpoint_files, quantized, registry
-from .pretrained import check_options, say_no_code_runs
+from longsum_lib.models import arrived, auto, checkpoint_files, quantized, registry
+from longsum_lib.models.pretrained import check_options, say_no_code_runs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase

@@ -10,12 +10,12 @@ from transformers import BigBirdPegasusConfig
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from ..attention.big_bird import BigBird, big_bird_attention, big_bird_weights, inner_sets
-from ..attention.engine import block_attention
-from ..attention.running import RunningAttention
-from .layers import FeedForward, by_chunks, clamp_half, dropout, merge_heads, split_heads
-from .looking import Freedom
-from .streaming import NearKeys, can_stream, chunks, run_chunks, where_to, whole_blocks
+from longsum_lib.attention.big_bird import BigBird, big_bird_attention, big_bird_weights, inner_sets
+from longsum_lib.attention.engine import block_attention
+from longsum_lib.attention.running import RunningAttention
+from longsum_lib.models.layers import FeedForward, by_chunks, clamp_half, dropout, merge_heads, split_heads
+from longsum_lib.models.looking import Freedom
+from longsum_lib.models.streaming import NearKeys, can_stream, chunks, run_chunks, where_to, whole_blocks
 
 # Names of one formula, GELU by tanh, that transformers computes in eight passes over its input and torch in one.
 TANH_GELUS = ("gelu_new", "gelu_fast")

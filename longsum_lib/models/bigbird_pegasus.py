@@ -18,15 +18,15 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPastAndCrossAttentions
 
-from .arguments import takes
-from .bigbird_layers import BigBirdPegasusEncoderLayer
-from .cache import SharedGenerationMixin
-from .layers import DecoderLayer, by_chunks, embed_tokens, new_cache, run_decoder
-from .looking import freedom_of, table_rows
-from .masks import to_padding
-from .positions import ScaledEmbedding
-from .pretrained import CheckedLoading
-from .seq2seq import SHORTEN, ConditionalGeneration, EncoderDecoder
+from longsum_lib.models.arguments import takes
+from longsum_lib.models.bigbird_layers import BigBirdPegasusEncoderLayer
+from longsum_lib.models.cache import SharedGenerationMixin
+from longsum_lib.models.layers import DecoderLayer, by_chunks, embed_tokens, new_cache, run_decoder
+from longsum_lib.models.looking import freedom_of, table_rows
+from longsum_lib.models.masks import to_padding
+from longsum_lib.models.positions import ScaledEmbedding
+from longsum_lib.models.pretrained import CheckedLoading
+from longsum_lib.models.seq2seq import SHORTEN, ConditionalGeneration, EncoderDecoder
 
 __all__ = [
     "BigBirdPegasusConfig",

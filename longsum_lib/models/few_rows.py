@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from longsum_lib.models.cache import beams_per_document
+from longsum_lib.models.looking import is_plain
 from longsum_lib.upstream.torch import few_rows_linear, tracing, transforming
-
-from .cache import beams_per_document
-from .looking import is_plain
 
 # Rows of queries whose scores with a whole document are stored at once: 32 rows, 12 heads and 16,384 keys are 24 MiB.
 ROWS_OF_SCORES = 32

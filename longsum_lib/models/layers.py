@@ -13,13 +13,12 @@ from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
+from longsum_lib.models.cache import SharedCache, beams_per_document, with_room
+from longsum_lib.models.few_rows import attend_documents, attend_rows
+from longsum_lib.models.looking import Freedom, observed
+from longsum_lib.models.masks import cross_mask, decoder_mask
 from longsum_lib.upstream.torch import tracing, transforming
 from longsum_lib.upstream.transformers import output_of
-
-from .cache import SharedCache, beams_per_document, with_room
-from .few_rows import attend_documents, attend_rows
-from .looking import Freedom, observed
-from .masks import cross_mask, decoder_mask
 
 # Rows that pass through a feed-forward layer at once at inference: 512 rows of 3,072 fp32 are 6 MiB, which stay in
 # the processor's cache between the two products.

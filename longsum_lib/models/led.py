@@ -13,16 +13,15 @@ from transformers.models.led.modeling_led import (
     LEDSeq2SeqSequenceClassifierOutput,
 )
 
+from longsum_lib.models.arguments import takes
+from longsum_lib.models.cache import SharedGenerationMixin
+from longsum_lib.models.few_rows import linear_of_few
+from longsum_lib.models.heads import ClassificationHead, classification_loss, last_end, rows_at, span_loss
+from longsum_lib.models.layers import shift_tokens_right, token_loss
+from longsum_lib.models.led_model import LEDDecoder, LEDEncoder, LEDModel, LEDPreTrainedModel
+from longsum_lib.models.led_tokenizer import LEDTokenizer, PreTrainedTokenizerFast
+from longsum_lib.models.seq2seq import handed_on
 from longsum_lib.upstream.transformers import make_known
-
-from .arguments import takes
-from .cache import SharedGenerationMixin
-from .few_rows import linear_of_few
-from .heads import ClassificationHead, classification_loss, last_end, rows_at, span_loss
-from .layers import shift_tokens_right, token_loss
-from .led_model import LEDDecoder, LEDEncoder, LEDModel, LEDPreTrainedModel
-from .led_tokenizer import LEDTokenizer, PreTrainedTokenizerFast
-from .seq2seq import handed_on
 
 __all__ = [
     "LEDDecoder",

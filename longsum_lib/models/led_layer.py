@@ -10,8 +10,8 @@ from transformers import LEDConfig
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from ..attention.global_rows import global_rows, overwrite_global_rows, project_global_rows
-from ..attention.sliding_window import (
+from longsum_lib.attention.global_rows import global_rows, overwrite_global_rows, project_global_rows
+from longsum_lib.attention.sliding_window import (
     GlobalKeys,
     global_positions,
     local_rows,
@@ -19,11 +19,11 @@ from ..attention.sliding_window import (
     rows_near,
     sliding_window_attention,
 )
-from ..attention.weights import global_token_weights, sliding_window_weights
-from .layers import FeedForward, by_chunks, clamp_half, dropout, merge_heads, split_heads
-from .looking import Freedom
-from .quantized import dense_parameters, has_dense_parameters
-from .streaming import NearKeys, can_stream, chunks, rows_per_step, run_chunks, where_to
+from longsum_lib.attention.weights import global_token_weights, sliding_window_weights
+from longsum_lib.models.layers import FeedForward, by_chunks, clamp_half, dropout, merge_heads, split_heads
+from longsum_lib.models.looking import Freedom
+from longsum_lib.models.quantized import dense_parameters, has_dense_parameters
+from longsum_lib.models.streaming import NearKeys, can_stream, chunks, rows_per_step, run_chunks, where_to
 
 
 class LongformerSelfAttention(nn.Module):

@@ -16,10 +16,8 @@ from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 from transformers.models.led.modeling_led import LEDEncoderBaseModelOutput, LEDSeq2SeqModelOutput
 
-from longsum_lib.upstream.torch import tracing
-
-from .arguments import takes
-from .layers import (
+from longsum_lib.models.arguments import takes
+from longsum_lib.models.layers import (
     DecoderLayer,
     by_chunks,
     dropout,
@@ -27,11 +25,12 @@ from .layers import (
     new_cache,
     run_decoder,
 )
-from .led_layer import LEDEncoderLayer, one_sided_windows
-from .looking import Freedom, freedom_of, table_rows
-from .masks import to_padding
-from .pretrained import CheckedLoading
-from .seq2seq import SHORTEN, EncoderDecoder
+from longsum_lib.models.led_layer import LEDEncoderLayer, one_sided_windows
+from longsum_lib.models.looking import Freedom, freedom_of, table_rows
+from longsum_lib.models.masks import to_padding
+from longsum_lib.models.pretrained import CheckedLoading
+from longsum_lib.models.seq2seq import SHORTEN, EncoderDecoder
+from longsum_lib.upstream.torch import tracing
 
 __all__ = ["LEDDecoder", "LEDEncoder", "LEDModel", "LEDPreTrainedModel", "one_sided_windows"]
 

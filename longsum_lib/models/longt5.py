@@ -18,14 +18,11 @@ from transformers import initialization as init
 from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPastAndCrossAttentions, Seq2SeqLMOutput
 
-from longsum_lib.upstream.torch import tracing
-from longsum_lib.upstream.transformers import embeddings_are_one, make_known
-
-from ..attention.relative_position import distance_bias
-from .arguments import takes
-from .cache import SharedGenerationMixin
-from .few_rows import linear_of_few
-from .layers import (
+from longsum_lib.attention.relative_position import distance_bias
+from longsum_lib.models.arguments import takes
+from longsum_lib.models.cache import SharedGenerationMixin
+from longsum_lib.models.few_rows import linear_of_few
+from longsum_lib.models.layers import (
     by_chunks,
     embed_tokens,
     new_cache,
@@ -33,11 +30,13 @@ from .layers import (
     shift_tokens_right,
     token_loss,
 )
-from .longt5_layers import LongT5DecoderBlock, LongT5EncoderBlock, RMSNorm, bias_table, spread
-from .looking import freedom_of
-from .masks import to_padding
-from .pretrained import CheckedLoading
-from .seq2seq import EncoderDecoder, handed_on
+from longsum_lib.models.longt5_layers import LongT5DecoderBlock, LongT5EncoderBlock, RMSNorm, bias_table, spread
+from longsum_lib.models.looking import freedom_of
+from longsum_lib.models.masks import to_padding
+from longsum_lib.models.pretrained import CheckedLoading
+from longsum_lib.models.seq2seq import EncoderDecoder, handed_on
+from longsum_lib.upstream.torch import tracing
+from longsum_lib.upstream.transformers import embeddings_are_one, make_known
 
 __all__ = [
     "LongT5Decoder",

@@ -15,12 +15,20 @@ from transformers import LongT5Config
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from ..attention.relative_position import distance_bias, distances
-from ..attention.transient_global import SideKeys, rows_near, transient_global_attention, transient_sums
-from ..attention.transient_weights import transient_global_weights
-from .layers import DecoderAttention, by_chunks, clamp_half, dropout, merge_heads, recomputed, split_heads
-from .looking import Freedom, is_plain
-from .streaming import NearKeys, can_stream, chunks, rows_per_step, run_chunks, where_to, whole_blocks
+from longsum_lib.attention.relative_position import distance_bias, distances
+from longsum_lib.attention.transient_global import SideKeys, rows_near, transient_global_attention, transient_sums
+from longsum_lib.attention.transient_weights import transient_global_weights
+from longsum_lib.models.layers import (
+    DecoderAttention,
+    by_chunks,
+    clamp_half,
+    dropout,
+    merge_heads,
+    recomputed,
+    split_heads,
+)
+from longsum_lib.models.looking import Freedom, is_plain
+from longsum_lib.models.streaming import NearKeys, can_stream, chunks, rows_per_step, run_chunks, where_to, whole_blocks
 
 
 class RMSNorm(nn.Module):

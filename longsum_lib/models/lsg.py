@@ -12,23 +12,22 @@ from transformers.modeling_outputs import (
     Seq2SeqSequenceClassifierOutput,
 )
 
-from longsum_lib.upstream.transformers import make_known
-
-from .arguments import takes
-from .cache import SharedGenerationMixin
-from .few_rows import linear_of_few
-from .heads import ClassificationHead, classification_loss, last_end, rows_at, span_loss
-from .layers import shift_tokens_right, token_loss
-from .lsg_base import LSGPreTrainedModel
-from .lsg_config import LSGBartConfig, LSGFields, LSGPegasusConfig
-from .lsg_model import (
+from longsum_lib.models.arguments import takes
+from longsum_lib.models.cache import SharedGenerationMixin
+from longsum_lib.models.few_rows import linear_of_few
+from longsum_lib.models.heads import ClassificationHead, classification_loss, last_end, rows_at, span_loss
+from longsum_lib.models.layers import shift_tokens_right, token_loss
+from longsum_lib.models.lsg_base import LSGPreTrainedModel
+from longsum_lib.models.lsg_config import LSGBartConfig, LSGFields, LSGPegasusConfig
+from longsum_lib.models.lsg_model import (
     LSGBartModel,
     LSGBartPreTrainedModel,
     LSGModel,
     LSGPegasusModel,
     LSGPegasusPreTrainedModel,
 )
-from .seq2seq import handed_on
+from longsum_lib.models.seq2seq import handed_on
+from longsum_lib.upstream.transformers import make_known
 
 __all__ = [
     "LSGBartConfig",

@@ -8,12 +8,12 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
-from ..attention.lsg_sparse import Hashes, Sparsity, draw_hashes
-from ..attention.lsg_weights import lsg_weights
-from .layers import embed_tokens, split_heads
-from .lsg_config import LSGFields, LSGPegasusConfig
-from .lsg_layers import LearnedPositions, SinusoidalPositions, masks_empty_groups
-from .pretrained import CheckedLoading
+from longsum_lib.attention.lsg_sparse import Hashes, Sparsity, draw_hashes
+from longsum_lib.attention.lsg_weights import lsg_weights
+from longsum_lib.models.layers import embed_tokens, split_heads
+from longsum_lib.models.lsg_config import LSGFields, LSGPegasusConfig
+from longsum_lib.models.lsg_layers import LearnedPositions, SinusoidalPositions, masks_empty_groups
+from longsum_lib.models.pretrained import CheckedLoading
 
 
 class LSGPreTrainedModel(CheckedLoading, PreTrainedModel):

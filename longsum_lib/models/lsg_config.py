@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from transformers import AutoConfig, BartConfig, BertConfig, PegasusConfig, RobertaConfig
 
-from ..attention.lsg_sparse import Sparsity, check_geometry
+from longsum_lib.attention.lsg_sparse import Sparsity, check_geometry
 
 logger = logging.getLogger(__name__)
 

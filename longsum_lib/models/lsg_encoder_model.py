@@ -16,15 +16,15 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
 
-from ..attention.lsg_sparse import Hashes, Sparsity
-from .arguments import takes
-from .layers import by_chunks
-from .looking import Freedom, freedom_of
-from .lsg_base import draw_layer_hashes, hand_over_globals, hide_first, layer_weights, shows_padding
-from .lsg_config import MOST_GLOBAL_TOKENS, LSGBertConfig, LSGFields, LSGRobertaConfig
-from .lsg_layers import attend
-from .masks import to_padding
-from .pretrained import CheckedLoading
+from longsum_lib.attention.lsg_sparse import Hashes, Sparsity
+from longsum_lib.models.arguments import takes
+from longsum_lib.models.layers import by_chunks
+from longsum_lib.models.looking import Freedom, freedom_of
+from longsum_lib.models.lsg_base import draw_layer_hashes, hand_over_globals, hide_first, layer_weights, shows_padding
+from longsum_lib.models.lsg_config import MOST_GLOBAL_TOKENS, LSGBertConfig, LSGFields, LSGRobertaConfig
+from longsum_lib.models.lsg_layers import attend
+from longsum_lib.models.masks import to_padding
+from longsum_lib.models.pretrained import CheckedLoading
 
 
 class LSGEncoderEmbeddings(nn.Module):

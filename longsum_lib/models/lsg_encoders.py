@@ -13,10 +13,9 @@ from transformers import (
     RobertaForTokenClassification,
 )
 
+from longsum_lib.models.lsg_config import LSGBertConfig, LSGFields, LSGRobertaConfig
+from longsum_lib.models.lsg_encoder_model import LSGBertModel, LSGRobertaModel, LSGTextPreTrainedModel
 from longsum_lib.upstream.transformers import make_known
-
-from .lsg_config import LSGBertConfig, LSGFields, LSGRobertaConfig
-from .lsg_encoder_model import LSGBertModel, LSGRobertaModel, LSGTextPreTrainedModel
 
 __all__ = [
     "LSGBertConfig",

@@ -9,10 +9,18 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from ..attention.lsg import lsg_attention
-from ..attention.lsg_sparse import Hashes
-from .layers import ROWS_PER_CHUNK, FeedForward, by_chunks, clamp_half, dropout, merge_heads, split_heads
-from .looking import Freedom
+from longsum_lib.attention.lsg import lsg_attention
+from longsum_lib.attention.lsg_sparse import Hashes
+from longsum_lib.models.layers import (
+    ROWS_PER_CHUNK,
+    FeedForward,
+    by_chunks,
+    clamp_half,
+    dropout,
+    merge_heads,
+    split_heads,
+)
+from longsum_lib.models.looking import Freedom
 
 
 def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, padding, hashes, dropout: float) -> Tensor:

@@ -17,13 +17,10 @@ from transformers.modeling_outputs import (
     Seq2SeqModelOutput,
 )
 
-from longsum_lib.upstream.peft import advise
-from longsum_lib.upstream.transformers import cache_in, output_of
-
-from .arguments import takes
-from .layers import DecoderLayer, new_cache, run_decoder, shift_tokens_right
-from .looking import freedom_of
-from .lsg_base import (
+from longsum_lib.models.arguments import takes
+from longsum_lib.models.layers import DecoderLayer, new_cache, run_decoder, shift_tokens_right
+from longsum_lib.models.looking import freedom_of
+from longsum_lib.models.lsg_base import (
     LSGPreTrainedModel,
     LSGStack,
     draw_layer_hashes,
@@ -32,10 +29,12 @@ from .lsg_base import (
     layer_weights,
     shows_padding,
 )
-from .lsg_config import MOST_GLOBAL_TOKENS, LSGBartConfig, LSGFields, LSGPegasusConfig
-from .lsg_layers import LSGEncoderLayer
-from .masks import to_padding
-from .seq2seq import SHORTEN
+from longsum_lib.models.lsg_config import MOST_GLOBAL_TOKENS, LSGBartConfig, LSGFields, LSGPegasusConfig
+from longsum_lib.models.lsg_layers import LSGEncoderLayer
+from longsum_lib.models.masks import to_padding
+from longsum_lib.models.seq2seq import SHORTEN
+from longsum_lib.upstream.peft import advise
+from longsum_lib.upstream.transformers import cache_in, output_of
 
 
 class LSGEncoder(LSGStack):

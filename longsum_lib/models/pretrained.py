@@ -13,10 +13,9 @@ from typing import Any, Self
 from transformers import PreTrainedModel
 
 from longsum_lib.errors import CorruptCheckpoint, OptionError, UnknownOption
+from longsum_lib.models import checkpoint_files
+from longsum_lib.models.arrived import check_arrived, check_stored_kinds
 from longsum_lib.upstream.transformers import LOADING_OPTIONS
-
-from . import checkpoint_files
-from .arrived import check_arrived, check_stored_kinds
 
 logger = logging.getLogger(__name__)
 

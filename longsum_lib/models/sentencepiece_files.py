@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longsum_lib.errors import CorruptCheckpoint
-
-from . import checkpoint_files
+from longsum_lib.models import checkpoint_files
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

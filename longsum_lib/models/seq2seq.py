@@ -9,12 +9,11 @@ from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput, Seq2SeqModelOutput
 from transformers.utils import ModelOutput
 
+from longsum_lib.models.arguments import takes
+from longsum_lib.models.few_rows import linear_of_few
+from longsum_lib.models.layers import shift_tokens_right, token_loss
 from longsum_lib.upstream.peft import advise
 from longsum_lib.upstream.transformers import cache_in, output_of
-
-from .arguments import takes
-from .few_rows import linear_of_few
-from .layers import shift_tokens_right, token_loss
 
 # What to do where a decoder has more tokens than positions: it may not have been asked to write at all.
 SHORTEN = (

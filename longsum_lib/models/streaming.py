@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
-from .layers import by_chunks, split_heads
-from .looking import Freedom
+from longsum_lib.models.layers import by_chunks, split_heads
+from longsum_lib.models.looking import Freedom
 
 # Rows of a chunk. 2,048 rows of 768 fp32 are 6 MiB: the temporaries of a chunk fit a processor's last-level cache.
 # A GPU wants larger matrix products.
