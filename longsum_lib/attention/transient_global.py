@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from longsum_lib.attention import patterns
+from longsum_lib.attention.band import block_size_for
 from longsum_lib.attention.checks import check_tensors
 from longsum_lib.attention.engine import KeySet, block_attention
 from longsum_lib.attention.opaque import opaque
 from longsum_lib.attention.reference import dense_attention
 from longsum_lib.attention.relative_position import band_bias
-from longsum_lib.attention.sliding_window import block_size_for
 from longsum_lib.attention.transient_sums import complete_blocks, transient_sums
 from longsum_lib.upstream.torch import tracing
 
