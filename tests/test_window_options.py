@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longsum_lib.attention import dense_attention, patterns, sliding_window_attention
-from longsum_lib.attention.band import band_attention, band_key_sets
-from longsum_lib.attention.key_sets import pieces, real_spans
+from longsum_lib.attention.engine.band import band_attention, band_key_sets
+from longsum_lib.attention.engine.key_sets import pieces, real_spans
 
 
 def draw(batch, heads, length, dim, dtype=torch.float32):

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from longsum_lib.attention import patterns
-from longsum_lib.attention.checks import check_tensors
-from longsum_lib.attention.engine import KeySet, block_attention
-from longsum_lib.attention.opaque import opaque
+from longsum_lib.attention.arguments import check_tensors
+from longsum_lib.attention.engine.attend import KeySet, block_attention
+from longsum_lib.attention.engine.opaque import opaque
 from longsum_lib.attention.reference import dense_attention
 from longsum_lib.upstream.torch import tracing
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from longsum_lib.attention.big_bird_blocks import random_block_table
+from longsum_lib.attention.random_blocks import random_block_table
 from longsum_lib.attention.window_patterns import causal as causal
 from longsum_lib.attention.window_patterns import documents_of as documents_of
 from longsum_lib.attention.window_patterns import full as full
