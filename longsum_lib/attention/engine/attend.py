@@ -29,6 +29,7 @@ from longsum_lib.attention.engine.kernels.choose import Kernel, choose_kernel, p
 from longsum_lib.attention.engine.kernels.grouped import Grouped
 from longsum_lib.attention.engine.key_sets import (
     ROWS_PER_CALL,
+    Documents,
     KeySet,
     Piece,
     Span,
@@ -40,9 +41,6 @@ from longsum_lib.attention.engine.key_sets import (
 )
 from longsum_lib.attention.engine.sinks import add_sinks, sinks_gradient
 from longsum_lib.upstream.torch import check_transforms
-
-Documents = Sequence[Sequence[tuple[int, int]]]
-"""For each sequence of a batch: first and end of the packed documents in it."""
 
 # A kernel that stores scores is given so many of them at a time: 16 MiB stay near the processor's cache.
 SCORES_PER_CALL = 2**22
@@ -74,7 +72,7 @@ class _Plan:
         if self.documents is None:
             yield from self._document_calls(batch, makes_scores, None)
             return
-        for document in self.documents[batch]:
+        for document in self.documents.spans[batch]:
             yield from self._document_calls(batch, makes_scores, document)
 
     def _document_calls(
@@ -82,9 +80,11 @@ class _Plan:
     ) -> Iterator[tuple[int, Piece, bool]]:
         for index, keys in enumerate(self.sets):
             visible, queries = self.visible[index][batch], self.queries[batch]
-            for part in (document, None if keys.asking is None else keys.asking[batch]):
-                queries = queries if part is None else queries.cut(*part)
-            visible = visible if document is None else visible.cut(*document)
+            if keys.asking is not None:
+                queries = queries.cut(*keys.asking[batch])
+            if document is not None and self.documents is not None:
+                visible = visible.cut(*document)
+                queries = queries.cut(*(edge - self.documents.offset for edge in document))
             rows = ROWS_PER_CALL if keys.chosen is None else ROWS_PER_COPY
             if makes_scores[index] or (visible.holes and keys.bias is not None):
                 scores = SCORES_PER_CALL if self.on_cpu else SCORES_PER_CALL_ON_GPU
@@ -295,8 +295,7 @@ def block_attention(
         dropout: probability of dropping an attention weight (only while training).
         softcap: bound ``c`` of the scaled scores: ``c · tanh(score / c)``, before the bias.
         sinks: ``(heads,)``, learned scores that take weight and give nothing.
-        documents: for each sequence of the batch the packed documents in it, first and end, in their order: a query
-            sees the keys of its own document only. Queries and keys then count from the same position.
+        documents: packed documents: a query sees the keys of its own document only.
 
     Returns:
         ``(batch, heads, length, head_dim)`` in the dtype of ``query``; zeros in rows that see no key. In memory

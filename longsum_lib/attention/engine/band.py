@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from longsum_lib.attention.engine.attend import Documents, KeySet, block_attention
+from longsum_lib.attention.engine.attend import KeySet, block_attention
+from longsum_lib.attention.engine.key_sets import ROWS_PER_CALL, Documents
 from longsum_lib.attention.engine.opaque import opaque
 from longsum_lib.upstream.torch import tracing
 
@@ -78,15 +79,14 @@ def band_key_sets(
     """
     rows, keys = query.shape[2], key.shape[2]
     all_before, all_behind = left >= offset + rows - 1, right >= keys - 1 - offset
+    most = max(32, STORED_SCORES // max(1, query.shape[1] * keys)) if stores_scores else CAUSAL_BLOCK
     if all_before and all_behind:
-        return [KeySet(key, value, max(1, min(rows, 4096)), attend=padding)]
+        size = min(rows, most if stores_scores else ROWS_PER_CALL)
+        return [KeySet(key, value, max(1, size), attend=padding)]
     if not all_before or right >= rows:
         left, right = min(left, offset + rows), min(right, keys)
         return [window_keys(query, key, value, left, right, offset, padding)]
-    size = min(CAUSAL_BLOCK, 1 << max(0, rows - 1).bit_length())
-    if stores_scores:
-        most = max(32, STORED_SCORES // max(1, query.shape[1] * keys))
-        size = min(size, 1 << (most.bit_length() - 1))
+    size = min(CAUSAL_BLOCK, 1 << max(0, rows - 1).bit_length(), 1 << (most.bit_length() - 1))
     triangle = band_bias(size, 0, size, query)[..., :size].flip(-1).flip(-2).contiguous()  # column <= row
     near = KeySet(key, value, size, size, start=offset + right, step=size, bias=triangle, attend=padding)
     before = KeySet(key, value, size, offset + right, step=size, attend=padding, growing=True)
@@ -107,7 +107,7 @@ def band_attention(
     dropout: float = 0.0,
     softcap: float | None = None,
     sinks: Tensor | None = None,
-    documents: Documents | None = None,
+    documents: Sequence[Sequence[tuple[int, int]]] | None = None,
 ) -> Tensor:
     """Attend from each query to the keys from ``left`` before to ``right`` behind it.
 
@@ -124,7 +124,8 @@ def band_attention(
         dropout: probability of dropping an attention weight.
         softcap: bound of the scaled scores.
         sinks: ``(heads,)``, scores that take weight and give nothing.
-        documents: packed documents of each sequence, first and end; only with ``offset=0``.
+        documents: for each sequence first and end of the documents packed into it, among the keys and in their
+            order; a query sees the keys of its own one.
 
     Returns:
         ``(batch, heads, rows, value_dim)``; zeros in rows that see nothing.
@@ -139,7 +140,8 @@ def band_attention(
         return _band_operator(query, key, value, padding, real, sinks, *numbers)
     stores = bool(dropout) or softcap is not None
     sets = band_key_sets(query, key, value, left, right, offset, padding, stores)
-    options = {"dropout": dropout, "softcap": softcap, "sinks": sinks, "documents": documents}
+    packed = None if documents is None else Documents(documents, offset)
+    options = {"dropout": dropout, "softcap": softcap, "sinks": sinks, "documents": packed}
     return block_attention(query, sets, scale=scale, attend=real, **options)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -97,6 +97,19 @@ def real_spans(attend: Tensor | None, batch: int, length: int) -> list[Span]:
     end = length - attend.flip(1).to(torch.uint8).argmax(1)
     rows = torch.stack([first, end, counts]).tolist()  # one host synchronization for the whole batch
     return [Span(f, e, n < e - f) if n else Span(0, 0, False) for f, e, n in zip(*rows, strict=True)]
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Documents packed into the sequences of a batch: a query sees the keys of its own one.
+
+    Attributes:
+        spans: for each sequence first and end of its documents among the keys, in their order.
+        offset: position of the first query among the keys.
+    """
+
+    spans: Sequence[Sequence[tuple[int, int]]]
+    offset: int = 0
 
 
 @dataclass(frozen=True)
