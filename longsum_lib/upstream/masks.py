@@ -16,12 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-MaskFunction = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+MaskFunction = Callable[["Tensor", "Tensor", "Tensor", "Tensor"], "Tensor"]
 
 _AND, _OR = "and_masks.<locals>.and_mask", "or_masks.<locals>.or_mask"
 _PACKED = "packed_sequence_mask_function.<locals>.inner_mask"
@@ -141,6 +141,8 @@ def _sign(value: Any) -> tuple[Any, ...] | None:
 
 def ask(function: MaskFunction, query: Tensor, key: Tensor) -> Tensor:
     """Return what a plain mask function says of pairs of positions, as bool in their common shape."""
+    import torch
+
     shape = torch.broadcast_shapes(query.shape, key.shape)
     zero = torch.zeros((), dtype=torch.int64)
     return function(zero, zero, query, key).expand(shape)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from longsum_lib.attention.engine.kernels.choose import Kernel
+from longsum_lib.attention.engine.kernels.base import Kernel
 
 
 class Grouped:
-    """A kernel of equal heads, called for one query head a key head at a time; see :class:`.kernels.Kernel`.
+    """A kernel of equal heads, called for one query head a key head at a time; see :class:`.base.Kernel`.
 
     Query head ``h`` reads key head ``h // groups``. There are as many calls as groups, each with a view of every
     ``groups``-th query head; or, where there are fewer key heads, as many as key heads, each with a view that shows
@@ -31,7 +31,7 @@ class Grouped:
         call: tuple[int, int],
         may_be_empty: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """See :class:`.kernels.Kernel`; ``key`` and ``value`` have fewer heads than ``query``."""
+        """See :class:`.base.Kernel`; ``key`` and ``value`` have fewer heads than ``query``."""
         heads, few = query.shape[1], key.shape[1]
         if heads == few:
             return self.kernel.forward(query, key, value, mask, call, may_be_empty)
@@ -60,7 +60,7 @@ class Grouped:
         call: tuple[int, int],
         needs_bias: bool,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """See :class:`.kernels.Kernel`; the gradients of keys and values have their few heads."""
+        """See :class:`.base.Kernel`; the gradients of keys and values have their few heads."""
         heads, few = query.shape[1], key.shape[1]
         if heads == few:
             return self.kernel.backward(grad, query, key, value, out, total, mask, call, needs_bias)
