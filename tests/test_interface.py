@@ -18,7 +18,7 @@ from longsum_lib.errors import UnsupportedAttention
 from longsum_lib.interface.masks import longsum_mask
 from longsum_lib.interface.reading import read_sight
 from longsum_lib.interface.sight import SightMask
-from longsum_lib.upstream.transformers import checkpointing_on
+from longsum_lib.upstream.transformers import checkpointing_on, use_attention
 
 longsum_lib.register_attention()
 
@@ -76,7 +76,7 @@ def padded(kind: str, length: int = LENGTH) -> torch.Tensor:
 
 
 def states(model: PreTrainedModel, implementation: str, inputs: dict[str, torch.Tensor], **options) -> torch.Tensor:
-    model.set_attn_implementation(implementation)
+    use_attention(model, implementation)
     out = model(**inputs, **options)[0]
     real = inputs["attention_mask"].bool() if out.shape[1] == inputs["attention_mask"].shape[1] else ...
     return out[real]
@@ -103,7 +103,7 @@ def agree(model: PreTrainedModel, mask: torch.Tensor, gradients: bool = True) ->
 
 
 def written(model: PreTrainedModel, implementation: str, mask: torch.Tensor, **options) -> torch.Tensor:
-    model.set_attn_implementation(implementation)
+    use_attention(model, implementation)
     inputs = {name: inputs_of(model, mask)[name] for name in ("input_ids", "attention_mask")}
     return model.generate(**inputs, do_sample=False, max_new_tokens=14, min_new_tokens=14, **options)
 
@@ -208,9 +208,9 @@ def test_packed_documents_are_as_if_alone(name):
     places = torch.cat([torch.arange(17), torch.arange(LENGTH - 17)])[None]
     options = {"use_cache": False}
     with torch.no_grad():
-        model.set_attn_implementation("eager")
+        use_attention(model, "eager")
         expected = model(input_ids=ids, position_ids=places, **options)[0]
-        model.set_attn_implementation("longsum")
+        use_attention(model, "longsum")
         packed = model(input_ids=ids, position_ids=places, **options)[0]
         alone = [model(input_ids=part, **options)[0] for part in (ids[:, :17], ids[:, 17:])]
     torch.testing.assert_close(packed, torch.cat(alone, 1), rtol=1e-4, atol=1e-4)
@@ -223,7 +223,7 @@ def test_a_compiled_model_gives_the_same(name):
     inputs = inputs_of(model, padded("left"))
     with torch.no_grad():
         expected = states(model, "eager", inputs)
-        model.set_attn_implementation("longsum")
+        use_attention(model, "longsum")
         out = torch.compile(model, backend="eager")(**inputs)[0]
     real = inputs["attention_mask"].bool() if out.shape[1] == LENGTH else ...
     torch.testing.assert_close(out[real], expected, rtol=1e-4, atol=1e-4)
@@ -233,7 +233,7 @@ def test_a_compiled_model_gives_the_same(name):
 @pytest.mark.parametrize("reentrant", [True, False])
 def test_gradient_checkpointing_changes_no_gradient(reentrant):
     model = PERFECT["gemma3"]()
-    model.set_attn_implementation("longsum")
+    use_attention(model, "longsum")
     inputs, found = inputs_of(model, padded("left")), []
     for checkpointing in (False, True):
         if checkpointing:
@@ -274,9 +274,9 @@ def test_a_mask_of_all_pairs_that_the_caller_makes_is_obeyed():
     )
     inputs["attention_mask"] |= torch.eye(LENGTH, dtype=torch.bool)
     with torch.no_grad():
-        model.set_attn_implementation("sdpa")
+        use_attention(model, "sdpa")
         expected = model(**inputs)[0]
-        model.set_attn_implementation("longsum")
+        use_attention(model, "longsum")
         torch.testing.assert_close(model(**inputs)[0], expected, rtol=1e-4, atol=1e-4)
 
 

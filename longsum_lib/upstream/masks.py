@@ -7,7 +7,7 @@ alone can be asked at a few pairs; what holds tensors is known by its name here.
 ==========  ===========================================================================================
 release     what it changed
 ==========  ===========================================================================================
-5.17.0      Packed documents: the window's function is asked by the positions inside the documents.
+5.23.0      Packed documents: the window's function is asked by the positions inside the documents.
 ==========  ===========================================================================================
 """
 
