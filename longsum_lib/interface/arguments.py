@@ -10,12 +10,20 @@ from typing import Any
 from torch import Tensor, nn
 
 from longsum_lib.errors import UnsupportedAttention
+from longsum_lib.upstream.transformers import OLD_NAMES
 
 WITHOUT_MEANING = frozenset(
     {
         *("sliding_window", "position_ids", "cu_seq_lens_k", "max_length_q", "max_length_k", "deterministic"),
-        *("use_cache", "cache", "past_key_values", "cache_position", "output_hidden_states", "num_items_in_batch"),
-        *("output_router_logits", "logits_to_keep", "return_dict", "token_type_ids", "inputs_embeds"),
+        *("use_cache", *OLD_NAMES.keys(), *OLD_NAMES.values(), "cache_position", "output_hidden_states"),
+        *(
+            "num_items_in_batch",
+            "output_router_logits",
+            "logits_to_keep",
+            "return_dict",
+            "token_type_ids",
+            "inputs_embeds",
+        ),
     }
 )
 """Keywords that say nothing about what is attended to. The window is in the mask, with its exact sides."""
