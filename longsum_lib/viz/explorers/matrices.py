@@ -40,7 +40,7 @@ def reach(config: Mapping[str, Any], layers: int) -> np.ndarray:
 
 def layer(config: Mapping[str, Any], index: int) -> np.ndarray:
     """Return who sees whom in layer ``index``, all heads together: ``(rows, rows)`` bool."""
-    one = {**config, "layer": index % 2, "seed": index + 1009 * config.get("seed", 0)}
+    one = {**config, "layer": index % 2, "depth": index, "seed": index + 1009 * config.get("seed", 0)}
     if config["mechanism"] == "transient_global":
         length, size = config["length"], config["block_size"]
         sees = patterns.transient_global(length, config["window"], size)
@@ -66,6 +66,12 @@ def _sliding_window(length: int, window: int, num_globals: int, **_: Any) -> np.
 
 def _local(length: int, window: int, **_: Any) -> np.ndarray:
     return np.where(patterns.window(length, window).numpy(), LOCAL, NONE).astype(np.int8)
+
+
+def _interleaved(length: int, left: int, right: int, full_every: int, depth: int, **_: Any) -> np.ndarray:
+    whole = full_every > 0 and depth % full_every == full_every - 1  # a decoder's sees what stands before, no more
+    sides = (length, length if right else 0) if whole else (left, right)
+    return np.where(patterns.window(length, sides).numpy(), LOCAL, NONE).astype(np.int8)
 
 
 def _block_local(length: int, block_size: int, num_globals: int, layer: int, **_: Any) -> np.ndarray:
@@ -109,6 +115,7 @@ _MAKERS = {
     "full": _full,
     "sliding_window": _sliding_window,
     "local": _local,
+    "interleaved": _interleaved,
     "block_local": _block_local,
     "transient_global": _transient_global,
     "lsg": _lsg,
