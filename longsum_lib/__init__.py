@@ -72,6 +72,7 @@ _EXPORTS = {
     "make_document": "longsum_lib.corpus",
     "pipeline": "longsum_lib.generation.pipelines",
     "read_document": "longsum_lib.generation.documents",
+    "register_attention": "longsum_lib.interface.register",
     "sliding_window_attention": "longsum_lib.attention.sliding_window.attention",
     "summarize": "longsum_lib.generation.summarize",
     "transient_global_attention": "longsum_lib.attention.transient_global.attention",

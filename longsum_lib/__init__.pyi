@@ -18,6 +18,7 @@ from longsum_lib.generation.extract import extract as extract
 from longsum_lib.generation.pipelines import pipeline as pipeline
 from longsum_lib.generation.summarize import Summary as Summary
 from longsum_lib.generation.summarize import summarize as summarize
+from longsum_lib.interface.register import register_attention as register_attention
 from longsum_lib.loading.auto import load as load
 from longsum_lib.loading.auto import load_tokenizer as load_tokenizer
 from longsum_lib.loading.automodels import AutoModel as AutoModel

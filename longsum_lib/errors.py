@@ -130,6 +130,10 @@ class UnsupportedModel(CheckpointError):
     """A checkpoint is of a model that this library does not have."""
 
 
+class UnsupportedAttention(LongsumError, NotImplementedError):
+    """A model asks ``attn_implementation="longsum"`` for something that it cannot do exactly."""
+
+
 class DeviceError(LongsumError, RuntimeError):
     """A device or a number format was asked for that this machine does not have."""
 

@@ -3,7 +3,7 @@
 from longsum_lib._lazy import attach
 
 _EXPORTS = {
-    "block_size_for": "longsum_lib.attention.sliding_window.attention",
+    "block_size_for": "longsum_lib.attention.engine.band",
     "choose_backend": "longsum_lib.attention.sliding_window.attention",
     "global_positions": "longsum_lib.attention.sliding_window.attention",
     "sliding_window_attention": "longsum_lib.attention.sliding_window.attention",
