@@ -17,17 +17,23 @@ from longsum_lib.generation.file_settings import read_file_settings
 from longsum_lib.generation.options import Writing
 from longsum_lib.models import devices
 from longsum_lib.models.auto import max_input_tokens, max_summary_tokens, quiet_transformers
+from longsum_lib.models.generation_file import check_can_write
 from longsum_lib.models.looking import harmless
 from longsum_lib.models.registry import model_type_of
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 DEFAULT_NEW_TOKENS = 256
 """The longest summary in tokens when neither the caller nor the checkpoint says."""
 
 MOST_DEFAULT_NEW_TOKENS = 1024
 """Some checkpoints allow as many tokens of summary as of document; by default none writes more than this."""
+
+
+_READ_TOKENS = ("stop_strings", "token_healing")  # generate needs the tokenizer for them
+# What a file may ask of generate for other uses: here one text comes out of it.
+_ONE_TEXT = {"num_return_sequences": 1, "return_dict_in_generate": False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,10 +91,14 @@ class Writer:
         self.entry = model_type_of(model.config)
         self.limit = max_input_tokens(model.config)
         said = options.writing.generate
+        check_can_write(name, model.generation_config)
         files = read_file_settings(model)
         self.max_new_tokens = _max_new_tokens(model, options.writing, files.values)
         own = _fitting(model, files.values, said, self.max_new_tokens)
-        self.generate = {**own, **said, "max_new_tokens": self.max_new_tokens}
+        self.generate = {**own, **said, "max_new_tokens": self.max_new_tokens, **_ONE_TEXT}
+        if any(getattr(model.generation_config, field, None) is not None or field in said for field in _READ_TOKENS):
+            self.generate["tokenizer"] = tokenizer
+        self.generate |= _as_floats(self.generate, model.generation_config)
         kept = {name for name in own if name not in said and own[name] == files.values.get(name)}
         kept |= set() if "max_new_tokens" in said else {"max_new_tokens", "max_length"}
         self.settings_from = {name: source for name, source in files.sources.items() if name in kept}
@@ -217,6 +227,18 @@ class Writer:
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+def _as_floats(options: Mapping[str, Any], config: GenerationConfig) -> dict[str, float]:
+    """Return the options that are whole numbers and that ``generate`` takes as floats only."""
+    given = {name: options.get(name, getattr(config, name, None)) for name in _FLOATS}
+    return {name: float(value) for name, value in given.items() if isinstance(value, int)}
+
+
+_FLOATS = (
+    *("repetition_penalty", "encoder_repetition_penalty", "temperature", "length_penalty", "top_p", "min_p"),
+    *("typical_p", "epsilon_cutoff", "eta_cutoff"),
+)
 
 
 def _max_new_tokens(model: PreTrainedModel, writing: Writing, files: Mapping[str, Any]) -> int:
