@@ -23,10 +23,10 @@ from tiny_checkpoint import make_tokenizer
 
 from longsum_lib import load, load_tokenizer, summarize
 from longsum_lib.errors import LongsumError
-from longsum_lib.models.generation_file import CANNOT, KINDS
-from longsum_lib.models.lsg import LSGBartForConditionalGeneration, LSGPegasusForConditionalGeneration
-from longsum_lib.models.lsg_config import LSGBartConfig, LSGPegasusConfig
-from longsum_lib.models.sizes import _DEPTHS, _WIDTHS
+from longsum_lib.loading.generation_file import CANNOT, KINDS
+from longsum_lib.loading.sizes import _DEPTHS, _WIDTHS
+from longsum_lib.models.lsg.config import LSGBartConfig, LSGPegasusConfig
+from longsum_lib.models.lsg.heads import LSGBartForConditionalGeneration, LSGPegasusForConditionalGeneration
 
 TEXT = "The clerk wrote the figures down by hand. Nobody saw the ship leave the harbour on Tuesday."
 WRONG: tuple[Any, ...] = ("many", 7.5, -3, [], {}, [[1]], True, {"a": 1}, [None], "", 10**30, None)

@@ -15,10 +15,10 @@ from tiny_checkpoint import make_checkpoint
 
 from longsum_lib import load, load_tokenizer, summarize
 from longsum_lib.errors import CheckpointError, CorruptCheckpoint, LongsumError
-from longsum_lib.models.generation_file import CANNOT
-from longsum_lib.models.led import LEDForConditionalGeneration
-from longsum_lib.models.lsg_convert import convert_to_lsg
-from longsum_lib.models.sizes import _DEPTHS, _WIDTHS
+from longsum_lib.loading.convert_lsg import convert_to_lsg
+from longsum_lib.loading.generation_file import CANNOT
+from longsum_lib.loading.sizes import _DEPTHS, _WIDTHS
+from longsum_lib.models.led.heads import LEDForConditionalGeneration
 
 CASES = 224  # every kind of fault four times for each of the seven checkpoints; make soak plays more
 
@@ -207,7 +207,7 @@ def test_a_fault_of_ours_is_no_damaged_checkpoint(tmp_path, monkeypatch):
     def broken(*_, **__):
         return {}["a key that our code expects"]
 
-    ours = types.FunctionType(broken.__code__, {"__name__": "longsum_lib.models.led"})
+    ours = types.FunctionType(broken.__code__, {"__name__": "longsum_lib.models.led.heads"})
     monkeypatch.setattr(LEDForConditionalGeneration, "__init__", ours)
     with pytest.raises(KeyError):
         load(folder)
