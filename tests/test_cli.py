@@ -120,6 +120,7 @@ def test_json_has_the_counts(longsum, document, checkpoint):
         "foreign": False,
         "extractive": False,
         "extracted": 0,
+        "invisible": 0,
         "sources": [],
     }
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from longsum_lib.errors import CheckpointError, NotEnoughMemory, OptionError, is_out_of_memory
+from longsum_lib.errors import CheckpointError, DocumentTooLong, NotEnoughMemory, OptionError, is_out_of_memory
 from longsum_lib.generation.file_settings import read_file_settings
+from longsum_lib.generation.invisible import remove_invisible
+from longsum_lib.generation.lengths import LARGE, beginning, count_by_pieces, pieces, tokens_at_least
 from longsum_lib.generation.options import Writing
 from longsum_lib.loading import devices
 from longsum_lib.loading.auto import max_input_tokens, max_summary_tokens, quiet_transformers
@@ -86,17 +88,59 @@ class Writer:
         self.settings_from = {name: source for name, source in files.sources.items() if name in kept}
 
     def encode(self, texts: Sequence[str], limit: int | None = None) -> list[list[int]]:
-        """Return the token ids of each text, special tokens included, cut to ``limit`` if one is given."""
+        """Return the token ids of each text, special tokens included, cut to ``limit`` if one is given.
+
+        Characters that nobody sees are left out: see :mod:`longsum_lib.generation.invisible`.
+        """
         if not texts:
             return []
         cut = {"truncation": True, "max_length": limit} if limit else {"truncation": False}
+        texts = [remove_invisible(text)[0] for text in texts]
+        if limit:
+            enough = limit + limit // 20 + 100  # beyond the end, so that a word cut there changes nothing before it
+            texts = [beginning(t, self._count_one, enough) if len(t) > LARGE else t for t in texts]
         with quiet_transformers():
-            ids = self.tokenizer(list(texts), padding=False, return_attention_mask=False, **cut)["input_ids"]
+            ids = self.tokenizer(texts, padding=False, return_attention_mask=False, **cut)["input_ids"]
         return [list(row) for row in ids]
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        """Return the number of tokens of each text, special tokens included."""
-        return [len(ids) for ids in self.encode(texts)]
+        """Return the number of tokens of each text, special tokens included; of very long ones nearly."""
+        lengths = iter([len(ids) for ids in self.encode([text for text in texts if len(text) <= LARGE])])
+        (empty,) = map(len, self.encode([""])) if any(len(text) > LARGE for text in texts) else (0,)
+        return [
+            next(lengths) if len(text) <= LARGE else empty + count_by_pieces(text, self._count_one) for text in texts
+        ]
+
+    def check_length(self, text: str, which: str, may_be_longer: bool) -> None:
+        """Refuse a very long text that the model does not take, before it is read to its end.
+
+        Args:
+            text: The text; one of usual length is not looked at.
+            which: Names it in the message.
+            may_be_longer: Whether it will be cut, split or extracted if it is too long.
+
+        Raises:
+            DocumentTooLong: It has more tokens than the model takes.
+            NotEnoughMemory: The model takes any length, and the machine does not.
+        """
+        if len(text) <= LARGE or may_be_longer:
+            return
+        if self.limit is not None:
+            enough = self.limit + self.limit // 20 + 100  # pieces may have a few tokens more than the whole
+            found = tokens_at_least(text, self._count_one, enough)
+            if found > enough:
+                raise DocumentTooLong(found, self.limit, self.name, which, at_least=True)
+            return
+        beams = self.generate.get("num_beams") or self.model.generation_config.num_beams or 1
+        total = 0
+        for piece in pieces(text):
+            total += self._count_one(piece)
+            devices.check_document_fits(self.model, total, beams, 1)
+
+    def _count_one(self, piece: str) -> int:
+        with quiet_transformers():
+            ids = self.tokenizer(piece, add_special_tokens=False, return_attention_mask=False, truncation=False)
+        return len(ids["input_ids"])
 
     def write(self, documents: Sequence[list[int]], *, parts: int = 1, joined: bool = False) -> list[Written]:
         """Write a summary of each document.
