@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from longsum_lib.budget.fits import check_document_fits, too_large
 from longsum_lib.errors import CheckpointError, DocumentTooLong, NotEnoughMemory, OptionError, is_out_of_memory
 from longsum_lib.generation.file_settings import read_file_settings
 from longsum_lib.generation.invisible import remove_invisible
 from longsum_lib.generation.lengths import LARGE, beginning, count_by_pieces, pieces, tokens_at_least
 from longsum_lib.generation.options import Writing
-from longsum_lib.loading import devices
 from longsum_lib.loading.auto import max_input_tokens, max_summary_tokens, quiet_transformers
 from longsum_lib.loading.generation_file import check_can_write
 from longsum_lib.loading.registry import model_type_of
@@ -135,7 +135,7 @@ class Writer:
         total = 0
         for piece in pieces(text):
             total += self._count_one(piece)
-            devices.check_document_fits(self.model, total, beams, 1)
+            check_document_fits(self.model, total, beams, 1)
 
     def _count_one(self, piece: str) -> int:
         with quiet_transformers():
@@ -172,7 +172,7 @@ class Writer:
     def _write_batch(self, documents: list[list[int]], part: int, parts: int) -> list[Written]:
         longest, batch = max(map(len, documents)), len(documents)
         beams = self.generate.get("num_beams") or self.model.generation_config.num_beams or 1
-        devices.check_document_fits(self.model, longest, beams, batch)
+        check_document_fits(self.model, longest, beams, batch)
         inputs = self._inputs(documents)
         try:
             with quiet_transformers(), torch.inference_mode(), self._watched(part, parts) as criteria:
@@ -180,7 +180,7 @@ class Writer:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise NotEnoughMemory(devices.too_large(self.model, longest, beams, batch)) from error
+            raise NotEnoughMemory(too_large(self.model, longest, beams, batch)) from error
         return [self._decode(row) for row in output]
 
     def _inputs(self, documents: list[list[int]]) -> dict[str, torch.Tensor]:

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from longsum_lib.budget.fits import check_model_fits
 from longsum_lib.errors import (
     CheckpointError,
     CorruptCheckpoint,
@@ -29,13 +30,11 @@ from longsum_lib.loading import (
     checkpoint_files,
     devices,
     generation_file,
-    header,
     quantized,
     registry,
     sentencepiece_files,
-    sizes,
 )
-from longsum_lib.models.core import arrived, pretrained
+from longsum_lib.models.core import arrived, header, pretrained, sizes
 from longsum_lib.upstream.transformers import TOKENIZER_OPTIONS
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def load(
         options.setdefault("device_map", {"": place})
     if "device_map" not in kwargs and not saved_quantized:
         size = number_format.itemsize if quantization is None else quantized.bytes_per_weight(quantization)
-        devices.check_model_fits(checkpoint.name, weights * size, number_format, place)
+        check_model_fits(checkpoint.name, weights * size, number_format, place)
 
     model, info = read_model(model_class, checkpoint, place=place, **options)
     arrived.check_mismatched(checkpoint.name, info)

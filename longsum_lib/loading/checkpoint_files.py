@@ -14,8 +14,8 @@ import zipfile
 from pathlib import Path, PureWindowsPath
 
 from longsum_lib.errors import CorruptCheckpoint, LongsumWarning, ModelNotFound, OptionError, did_you_mean
-from longsum_lib.loading.header import read_safetensors_header
 from longsum_lib.loading.registry import HUB_MODELS, supported_hub_models
+from longsum_lib.models.core.header import read_safetensors_header
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 """The folder with the bundled models."""

@@ -24,7 +24,7 @@ from tiny_checkpoint import make_tokenizer
 from longsum_lib import load, load_tokenizer, summarize
 from longsum_lib.errors import LongsumError
 from longsum_lib.loading.generation_file import CANNOT, KINDS
-from longsum_lib.loading.sizes import _DEPTHS, _WIDTHS
+from longsum_lib.models.core.sizes import _DEPTHS, _WIDTHS
 from longsum_lib.models.lsg.config import LSGBartConfig, LSGPegasusConfig
 from longsum_lib.models.lsg.heads import LSGBartForConditionalGeneration, LSGPegasusForConditionalGeneration
 

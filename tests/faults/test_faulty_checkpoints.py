@@ -17,7 +17,7 @@ from longsum_lib import load, load_tokenizer, summarize
 from longsum_lib.errors import CheckpointError, CorruptCheckpoint, LongsumError
 from longsum_lib.loading.convert_lsg import convert_to_lsg
 from longsum_lib.loading.generation_file import CANNOT
-from longsum_lib.loading.sizes import _DEPTHS, _WIDTHS
+from longsum_lib.models.core.sizes import _DEPTHS, _WIDTHS
 from longsum_lib.models.led.heads import LEDForConditionalGeneration
 
 CASES = 224  # every kind of fault four times for each of the seven checkpoints; make soak plays more

@@ -14,9 +14,9 @@ from transformers import PreTrainedModel
 
 from longsum_lib.errors import CorruptCheckpoint, OptionError, UnknownOption
 from longsum_lib.loading import checkpoint_files
-from longsum_lib.loading.header import read_headers
-from longsum_lib.loading.sizes import check_sizes
 from longsum_lib.models.core.arrived import check_arrived, check_stored_kinds
+from longsum_lib.models.core.header import read_headers
+from longsum_lib.models.core.sizes import check_sizes
 from longsum_lib.upstream.transformers import LOADING_OPTIONS
 
 logger = logging.getLogger(__name__)

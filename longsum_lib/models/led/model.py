@@ -2,7 +2,7 @@
 
 Same classes, parameter names and config as transformers, so its checkpoints load as they are. What differs: the
 input is never padded to a window, the encoder's memory is linear in its length, static caches are right, and the
-beams of a document share its keys and values. The heads are in :mod:`.led`.
+beams of a document share its keys and values. The heads are in :mod:`longsum_lib.models.led.heads`.
 """
 
 from __future__ import annotations

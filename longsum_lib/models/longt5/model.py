@@ -139,7 +139,7 @@ class LongT5Encoder(LongT5Stack):
             input_ids: ``(batch, length)`` int64; or ``inputs_embeds``.
             attention_mask: ``(batch, length)`` of any dtype, > 0 for real tokens; ``None`` = all real.
             inputs_embeds: ``(batch, length, d_model)``.
-            output_attentions: also return weights, see :func:`.transient_weights.transient_global_weights`.
+            output_attentions: also return weights, see :func:`.transient_global.weights.transient_global_weights`.
             output_hidden_states: also return the states before every block and at the end.
             return_dict: ``False`` gives a tuple.
 
