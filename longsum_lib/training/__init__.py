@@ -4,7 +4,7 @@ from longsum_lib._lazy import attach
 
 _EXPORTS = {
     "Collator": "longsum_lib.training.batches",
-    "FineTuning": "longsum_lib.training.fine_tune",
+    "FineTuning": "longsum_lib.training.settings",
     "TokenizedDocuments": "longsum_lib.training.batches",
     "add_lora": "longsum_lib.training.fine_tune",
     "check_precision": "longsum_lib.training.fine_tune",

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 OLD_NAMES = {"past_key_values": "cache"}
 """Keywords of ``forward`` by their names in older releases, which callers still use."""
 
-WITHOUT_MEANING = frozenset({"cache_position", "task_ids"})
+WITHOUT_MEANING = frozenset({"cache_position", "task_ids", "tokenizer"})
 """What ``generate``, ``Trainer``, peft or accelerate may pass to a ``forward`` and what says nothing new here: the
-place in the cache, which the cache knows, and the number of a peft task, which peft's prompt encoder has used."""
+place in the cache, which the cache knows, the number of a peft task, which peft's prompt encoder has used, and the
+tokenizer, which ``generate`` needs for stop strings and hands on."""
 
 _PACKED = "packed sequences are not supported; pad them into a batch and give attention_mask"
 _HEADS = "transformers 5 removed head masks from its models, and ignores it; prune heads instead"

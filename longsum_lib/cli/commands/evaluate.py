@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from longsum_lib.cli.data_arguments import add_data_arguments
+from longsum_lib.cli.interrupts import INTERRUPTED
 from longsum_lib.cli.numbers import whole_number as at_least
 from longsum_lib.corpus.documents import LONGEST, SHORTEST
 from longsum_lib.datasets import CORPUS, Source, is_file_name
@@ -106,10 +107,15 @@ def run(args: argparse.Namespace) -> int:
         tokenizer = load_tokenizer(args.model)
         try:
             reports = [_report(args, source, model, tokenizer, store, progress) for source in sources]
-        except (KeyboardInterrupt, LongsumError):
+        except (KeyboardInterrupt, LongsumError, OSError) as error:
             progress.clear()
-            if path is not None and len(store):
-                say(f"{len(store)} summaries are in {path}; the same command with --resume goes on")
+            if path is None or not len(store):
+                raise
+            kept = f"{len(store)} summaries are in {path}; the same command with --resume goes on"
+            if isinstance(error, KeyboardInterrupt):
+                say(f"interrupted; {kept}")
+                return INTERRUPTED
+            say(kept)
             raise
     print(format_table(reports))
     if args.json:
