@@ -16,7 +16,7 @@ from longsum_lib.corpus.world import SPLITS
 from longsum_lib.datasets import CORPUS, Source, is_file_name
 from longsum_lib.errors import OptionError
 from longsum_lib.places import check_folder
-from longsum_lib.training.fine_tune import FineTuning, fine_tune
+from longsum_lib.training.fine_tuning import FineTuning, fine_tune
 
 _SETTINGS = ("epochs", "batch_size", "accumulation", "precision", "lora", "max_input_tokens", "max_summary_tokens")
 _SETTINGS += ("eval_steps", "generate", "beams", "warmup", "steps", "learning_rate", "save_steps", "seed")

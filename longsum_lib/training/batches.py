@@ -1,4 +1,4 @@
-"""Batches and the loss for fine-tuning: see :mod:`longsum_lib.training.fine_tune`."""
+"""Batches and the loss for fine-tuning: see :mod:`longsum_lib.training.fine_tuning`."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from longsum_lib.corpus.documents import LONGEST, SHORTEST
 from longsum_lib.datasets import CORPUS, Source, is_file_name
 from longsum_lib.errors import LongsumError, OptionError
 from longsum_lib.evaluation.baselines import LEAD_SENTENCES
-from longsum_lib.evaluation.evaluate import FIRST_SEED, evaluate
+from longsum_lib.evaluation.evaluating import FIRST_SEED, evaluate
 from longsum_lib.evaluation.report import format_table
 from longsum_lib.evaluation.store import SummaryStore
 from longsum_lib.places import check_file, replacing
