@@ -23,7 +23,7 @@ def model_type(config: Any) -> tuple[str, Any]:
     return name, find_model_type(name, "the model")
 
 
-class TokenizedDocuments(torch.utils.data.Dataset):
+class TokenizedDocuments(torch.utils.data.Dataset[dict[str, Sequence[int]]]):
     """Token ids of documents and summaries, four bytes a token.
 
     Args:
@@ -43,8 +43,8 @@ class TokenizedDocuments(torch.utils.data.Dataset):
         max_summary_tokens: int,
         start: int | None = None,
     ):
-        self.documents: list[array] = []
-        self.summaries: list[array] = []
+        self.documents: list[array[int]] = []
+        self.summaries: list[array[int]] = []
         for example in examples:
             document = tokenizer(example.text, truncation=True, max_length=max_input_tokens).input_ids
             summary = tokenizer(text_target=example.summary, truncation=True, max_length=max_summary_tokens + 1)

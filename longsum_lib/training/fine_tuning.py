@@ -14,7 +14,7 @@ import importlib.util
 import json
 import math
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -335,7 +335,7 @@ def _arguments(settings: FineTuning, output: Path, evaluates: bool, progress: bo
     )
 
 
-def _metrics(tokenizer: Any):
+def _metrics(tokenizer: Any) -> Callable[[Any], dict[str, float]]:
     """ROUGE of the summaries that ``predict_with_generate`` wrote."""
     from longsum_lib.evaluation import rouge
 
