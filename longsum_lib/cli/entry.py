@@ -15,7 +15,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from longsum_lib.cli.commands import COMMANDS
 from longsum_lib.cli.explain import explain, with_dashes
@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         interrupted, 141 standard output closed by its reader.
     """
     let_threads_sleep()
+    stream: Any  # a TextIOWrapper, or what a caller has put there
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets its number, not a traceback.
         with contextlib.suppress(AttributeError, ValueError, OSError):

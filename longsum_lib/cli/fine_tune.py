@@ -18,8 +18,10 @@ from longsum_lib.errors import OptionError
 from longsum_lib.places import check_folder
 from longsum_lib.training.fine_tuning import FineTuning, fine_tune
 
-_SETTINGS = ("epochs", "batch_size", "accumulation", "precision", "lora", "max_input_tokens", "max_summary_tokens")
-_SETTINGS += ("eval_steps", "generate", "beams", "warmup", "steps", "learning_rate", "save_steps", "seed")
+_SETTINGS = (
+    *("epochs", "batch_size", "accumulation", "precision", "lora", "max_input_tokens", "max_summary_tokens"),
+    *("eval_steps", "generate", "beams", "warmup", "steps", "learning_rate", "save_steps", "seed"),
+)
 _COLUMNS = ("config", "text_column", "summary_column")
 _SHARED = ("steps", "learning_rate", "save_steps", "seed")
 ONLY_HERE = (

@@ -116,17 +116,17 @@ def run(args: argparse.Namespace) -> int:
         text = json.dumps({"model": str(args.model), "reports": reports}, indent=1, ensure_ascii=False)
         with replacing(args.json) as file:
             file.write(text + "\n")
-        if args.summaries is None:
+        if args.summaries is None and path is not None:
             path.unlink(missing_ok=True)
     return 0
 
 
 def _summaries_file(args: argparse.Namespace) -> Path | None:
     """Where the summaries go while they are written; both files are checked before any work is done."""
-    path = args.summaries
+    path: Path | None = args.summaries
     if args.json is not None:
         check_file(args.json, "--json")
-        path = path or args.json.with_name(args.json.name + ".summaries.jsonl")
+        path = path or Path(args.json).with_name(args.json.name + ".summaries.jsonl")
         if path.resolve() == args.json.resolve():
             raise OptionError(f"--json and --summaries are both {path}; give the report and the summaries a file each")
     if path is not None:
@@ -161,8 +161,10 @@ def _sources(args: argparse.Namespace) -> list[Source]:
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     """What the summaries depend on. Not the limit and not the lengths: a longer run may use a shorter one's."""
-    names = ("model", "dataset", "config", "split", "first_seed", "text_column", "summary_column")
-    names += ("num_beams", "max_new_tokens", "no_repeat_ngram_size", "max_input_tokens", "dtype", "quantize")
+    names = (
+        *("model", "dataset", "config", "split", "first_seed", "text_column", "summary_column"),
+        *("num_beams", "max_new_tokens", "no_repeat_ngram_size", "max_input_tokens", "dtype", "quantize"),
+    )
     return {name: getattr(args, name) for name in names}
 
 
