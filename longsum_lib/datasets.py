@@ -98,7 +98,7 @@ class Source:
     @property
     def title(self) -> str:
         """A short name for tables and progress."""
-        return f"{self.length:,} tokens" if self.name == CORPUS else self.describe()["dataset"]
+        return f"{self.length:,} tokens" if self.name == CORPUS else str(self.describe()["dataset"])
 
     def _corpus(self, limit: int) -> Iterator[Example]:
         for index in range(limit):
@@ -106,9 +106,9 @@ class Source:
             yield Example(document.text, document.summary, document)
 
     def _from_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Example]:
-        text = summary = None
+        text = summary = ""
         for number, row in enumerate(rows, 1):
-            if text is None:
+            if number == 1:
                 text = _column(row, self.text_column, TEXT_COLUMNS, "text", self.name)
                 summary = _column(row, self.summary_column, SUMMARY_COLUMNS, "summary", self.name)
             yield _example(row, text, summary, f"{self.name}, row {number:,}")

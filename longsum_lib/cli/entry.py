@@ -15,7 +15,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from longsum_lib.cli.commands import COMMANDS
 from longsum_lib.cli.explain import explain, with_dashes
@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None, interrupts: Interrupts | None =
     """
     interrupts = interrupts or Interrupts()
     let_threads_sleep()
+    stream: Any  # a TextIOWrapper, or what a caller has put there
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets its number, not a traceback.
         with contextlib.suppress(AttributeError, ValueError, OSError):

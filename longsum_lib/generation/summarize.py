@@ -13,7 +13,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Unpack, overload
 
 from longsum_lib.errors import DocumentError, DocumentTooLong, LongsumWarning, OptionError, OutOfWorldWarning
 from longsum_lib.generation.choose import (
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import BitsAndBytesConfig, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+    from longsum_lib.generation.keywords import SummarizeOptions
     from longsum_lib.generation.writer import Options, Writer, Written
     from longsum_lib.terminal import Progress
 
@@ -89,14 +90,16 @@ class Summary:
 
 
 @overload
-def summarize(
-    documents: str | DocumentText, model: str | os.PathLike | PreTrainedModel | None = ..., **options: object
+def summarize(  # type: ignore[overload-overlap]  # a str is a sequence of str too; the first signature wins
+    documents: str | DocumentText,
+    model: str | os.PathLike[str] | PreTrainedModel | None = ...,
+    **options: Unpack[SummarizeOptions],
 ) -> Summary: ...
 @overload
 def summarize(
     documents: Sequence[str | DocumentText],
-    model: str | os.PathLike | PreTrainedModel | None = ...,
-    **options: object,
+    model: str | os.PathLike[str] | PreTrainedModel | None = ...,
+    **options: Unpack[SummarizeOptions],
 ) -> list[Summary]: ...
 def summarize(
     documents: str | DocumentText | Sequence[str | DocumentText],

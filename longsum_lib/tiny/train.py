@@ -19,7 +19,7 @@ from longsum_lib.errors import MissingExtra, OptionError, did_you_mean
 from longsum_lib.places import check_folder
 from longsum_lib.tiny.recipes import TINY_MODELS, TinyModel
 from longsum_lib.tiny.stream import CURRICULUM, CorpusStream, Recipe
-from longsum_lib.training.fine_tune import check_no_model, last_checkpoint, whole_checkpoint
+from longsum_lib.training.fine_tuning import check_no_model, last_checkpoint, whole_checkpoint
 
 LONGEST_SUMMARY = 200  # tokens that the bundled models may write; a reference summary has about 140 at most
 

@@ -1,4 +1,4 @@
-"""How to fine-tune: the settings of :func:`~longsum_lib.training.fine_tune.fine_tune`; imports no torch."""
+"""How to fine-tune: the settings of :func:`~longsum_lib.training.fine_tuning.fine_tune`; imports no torch."""
 
 from __future__ import annotations
 

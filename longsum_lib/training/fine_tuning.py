@@ -13,7 +13,7 @@ import dataclasses
 import importlib.util
 import json
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +273,7 @@ def _arguments(settings: FineTuning, output: Path, evaluates: bool, progress: bo
     )
 
 
-def _metrics(tokenizer: Any):
+def _metrics(tokenizer: Any) -> Callable[[Any], dict[str, float]]:
     """ROUGE of the summaries that ``predict_with_generate`` wrote."""
     from longsum_lib.evaluation import rouge
 
