@@ -74,6 +74,7 @@ _EXPORTS = {
     "read_document": "longsum_lib.generation.documents",
     "sliding_window_attention": "longsum_lib.attention.sliding_window",
     "summarize": "longsum_lib.summarize",
+    "summarize_corpus": "longsum_lib.generation.jobs.api",
     "transient_global_attention": "longsum_lib.attention.transient_global",
 }
 _SUBMODULES = (

@@ -15,6 +15,7 @@ from longsum_lib.corpus import make_document as make_document
 from longsum_lib.generation.document_text import DocumentText as DocumentText
 from longsum_lib.generation.documents import read_document as read_document
 from longsum_lib.generation.extract import extract as extract
+from longsum_lib.generation.jobs.api import summarize_corpus as summarize_corpus
 from longsum_lib.models.auto import load as load
 from longsum_lib.models.auto import load_tokenizer as load_tokenizer
 from longsum_lib.models.automodels import AutoModel as AutoModel

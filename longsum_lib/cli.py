@@ -31,6 +31,7 @@ from longsum_lib.errors import (
 )
 from longsum_lib.generation.command import add_summarize_arguments
 from longsum_lib.generation.evidence.command import check_evidence_options, find_evidence
+from longsum_lib.generation.jobs.arguments import is_job
 from longsum_lib.terminal import say
 from longsum_lib.upstream.openmp import let_threads_sleep
 
@@ -46,7 +47,7 @@ PIPE_CLOSED = 141
 # Options that messages of the library name as in Python.
 _PYTHON_NAMES = (
     *("max_new_tokens", "min_new_tokens", "num_beams", "no_repeat_ngram_size", "max_input_tokens", "batch_size"),
-    *("text_column", "summary_column", "max_summary_tokens", "save_steps", "eval_steps", "learning_rate"),
+    *("text_column", "id_column", "summary_column", "max_summary_tokens", "save_steps", "eval_steps", "learning_rate"),
     *("extract_first", "max_length", "block_size", "sparse_block_size", "sparsity_factor", "num_global_tokens"),
     *("global_positional_stride", "mask_first_token", "pool_with_global"),
 )
@@ -253,6 +254,10 @@ def _summarize(options: argparse.Namespace) -> int:
     from longsum_lib.reading import check_encoding
 
     check_encoding(options.encoding or "utf-8")
+    if is_job(options):
+        from longsum_lib.generation.jobs.command import run_summarize_job
+
+        return run_summarize_job(options, DEFAULT_MODEL)
     files = options.files
     check_evidence_options(options, len(files))
     if not files:
@@ -289,7 +294,8 @@ def _summarize(options: argparse.Namespace) -> int:
                 continue
             progress.clear()
             evidence = find_evidence(options, text, summary, model, tokenizer)
-            print_summary(summary, name, options.output, first, options.model is None, evidence)
+            several = len(texts) > 1
+            print_summary(summary, name, options.output, first, options.model is None, evidence, heading=several)
             first = False
     return code
 

@@ -175,7 +175,7 @@ def summarize(
         "num_beams": num_beams,
         "no_repeat_ngram_size": no_repeat_ngram_size,
     }
-    _check_options(truncate, split, extract_first, batch_size)
+    check_options(truncate, split, extract_first, batch_size)
     writing = settle({**generate, **asked}, generation_config)
     loading = {"device": device, "dtype": dtype, "quantization": quantization}
     loaded = model is not None and not isinstance(model, str | os.PathLike)
@@ -254,7 +254,12 @@ def _which(number: int, texts: list) -> str:
     return f"document {number} of {len(texts)}" if len(texts) > 1 else "the document"
 
 
-def _check_options(truncate: bool, split: bool, extract_first: bool, batch_size: int) -> None:
+def check_options(truncate: bool, split: bool, extract_first: bool, batch_size: int) -> None:
+    """Refuse options that contradict each other.
+
+    Raises:
+        OptionError: With the two, or the number that makes no sense.
+    """
     chosen = {"truncate": truncate, "split": split, "extract_first": extract_first}
     both = [name for name, value in chosen.items() if value]
     if len(both) > 1:
