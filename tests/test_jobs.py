@@ -14,9 +14,9 @@ from longsum_lib import cli, summarize, summarize_corpus, terminal
 from longsum_lib.errors import MissingExtra, OptionError
 from longsum_lib.generation.document_text import DocumentText
 from longsum_lib.generation.jobs import api, work
-from longsum_lib.generation.jobs.places import FolderPlace
+from longsum_lib.generation.jobs.results import FolderPlace
 from longsum_lib.generation.jobs.sources import Reading, find_items, read_again
-from longsum_lib.models import checkpoint_files
+from longsum_lib.loading import checkpoint_files
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -389,7 +389,7 @@ def test_a_loaded_model_counts_by_its_weights(corpus, checkpoint, folder, tmp_pa
 def longsum(capsys, monkeypatch, checkpoint):
     monkeypatch.setattr(terminal, "quiet_libraries", lambda: None)
     monkeypatch.setattr(checkpoint_files, "CHECKPOINTS", checkpoint.parent)
-    monkeypatch.setattr(cli, "DEFAULT_MODEL", "led-test")
+    monkeypatch.setattr("longsum_lib.cli.commands.summarize.DEFAULT_MODEL", "led-test")
     monkeypatch.setattr("longsum_lib.corpus.out_of_world", lambda text: False, raising=False)
 
     def run(*arguments):
@@ -422,7 +422,7 @@ def test_a_folder_on_standard_output(longsum, folder):
 
 
 def test_a_dry_run_loads_no_weights_and_writes_nothing(longsum, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("longsum_lib.models.auto.load", None)
+    monkeypatch.setattr("longsum_lib.loading.auto.load", None)
     (folder / "long.txt").write_text(TEXT * 30)
     before = sorted(tmp_path.rglob("*"))
     code, out, said = longsum(folder, "--dry-run", "--into", tmp_path / "out.csv", "--output", "json")

@@ -28,8 +28,8 @@ from longsum_lib.errors import (
     OptionError,
     UnsupportedModel,
 )
-from longsum_lib.models import auto, checkpoint_files, devices, registry
-from longsum_lib.models.led import (
+from longsum_lib.loading import auto, checkpoint_files, devices, registry
+from longsum_lib.models.led.heads import (
     LEDForConditionalGeneration,
     LEDForQuestionAnswering,
     LEDForSequenceClassification,

@@ -9,9 +9,9 @@ from families import FAMILIES, shake
 
 from longsum_lib import LSGBartConfig, LSGPegasusConfig, load
 from longsum_lib.errors import CorruptCheckpoint, MissingExtra, OptionError
-from longsum_lib.models import devices, quantized, registry
-from longsum_lib.models.auto import quiet_transformers
-from longsum_lib.models.quantized import dense_parameters
+from longsum_lib.loading import devices, quantized, registry
+from longsum_lib.loading.auto import quiet_transformers
+from longsum_lib.loading.quantized import dense_parameters
 
 pytest.importorskip("bitsandbytes")
 from transformers import BitsAndBytesConfig
@@ -169,7 +169,7 @@ def test_global_projections_of_led_are_used_as_they_are_stored(saved, scheme):
 @torch.no_grad()
 @pytest.mark.parametrize("scheme", ["int8", "nf4"])
 def test_long_inputs_of_led_stream_with_quantized_weights(saved, monkeypatch, scheme):
-    from longsum_lib.models import streaming
+    from longsum_lib.models.core import streaming
 
     model = load(saved("led"), quantization=scheme)
     whole = logits(model, "led")

@@ -11,12 +11,12 @@ import torch
 import transformers
 from families import FAMILIES, inputs, ours_only
 
-from longsum_lib.attention import kernels
-from longsum_lib.attention.sliding_window import sliding_window_attention
+from longsum_lib.attention.engine.kernels import choose as kernels
+from longsum_lib.attention.sliding_window.attention import sliding_window_attention
 from longsum_lib.errors import VersionError
-from longsum_lib.models import cache as cache_module
-from longsum_lib.models import few_rows
-from longsum_lib.models.longt5 import LongT5ForConditionalGeneration
+from longsum_lib.models.core import cache as cache_module
+from longsum_lib.models.core import few_rows
+from longsum_lib.models.longt5.model import LongT5ForConditionalGeneration
 from longsum_lib.upstream import TESTED, supported
 from longsum_lib.upstream import torch as upstream_torch
 from longsum_lib.upstream import transformers as upstream

@@ -10,9 +10,9 @@ import torch
 from families import FAMILIES, inputs
 from transformers.cache_utils import DynamicCache, StaticCache
 
-from longsum_lib.attention import kernels
-from longsum_lib.models import layers
-from longsum_lib.models.cache import SharedCache
+from longsum_lib.attention.engine.kernels import choose as kernels
+from longsum_lib.models.core import layers
+from longsum_lib.models.core.cache import SharedCache
 
 LENGTH, DOCUMENTS, BEAMS = 70, 2, 3
 

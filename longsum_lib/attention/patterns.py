@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .big_bird_blocks import random_block_table
+from longsum_lib.attention.random_blocks import random_block_table
 
 
 def _positions(length: int) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from longsum_lib.errors import OptionError
 from longsum_lib.generation.jobs.journal import Row
-from longsum_lib.generation.jobs.places import open_place
+from longsum_lib.generation.jobs.results import open_place
 from longsum_lib.generation.jobs.rows import check_kind
 from longsum_lib.generation.jobs.running import Evidence, Job, JobReport, Progress
 from longsum_lib.generation.jobs.sources import Given, Reading, find_items
@@ -50,7 +50,7 @@ def summarize_corpus(
             ``.parquet``), ``"-"``, or a list of these; or an iterable of pairs ``(id, text)``.
         into: A folder, which gets ``NAME.summary.txt`` for every document and ``run.json``; or a file ``.jsonl``,
             ``.csv`` or ``.parquet`` with a row a document. Nothing that is there is written over.
-        model: As for :func:`longsum_lib.summarize`.
+        model: As for :func:`longsum_lib.generation.summarize`.
         resume: Go on with an earlier run at this place.
         force: Start again, and write over what is there.
         glob: Of folders, take only files that fit, such as ``"*.pdf"``.
@@ -60,7 +60,7 @@ def summarize_corpus(
         speakers: Keep the speakers' names of subtitles.
         times: Keep the times of subtitles.
         progress: Called with a ``Progress`` for every document.
-        **options: Further options of :func:`longsum_lib.summarize`.
+        **options: Further options of :func:`longsum_lib.generation.summarize`.
 
     Returns:
         How many documents were computed, found done, and failed.
@@ -79,7 +79,7 @@ def summarize_corpus(
         >>> report.computed, report.failed
         (1, 1)
     """
-    from longsum_lib.summarize import DEFAULT_MODEL
+    from longsum_lib.generation.summarize import DEFAULT_MODEL
 
     reading = Reading(glob, text_column, id_column, encoding, speakers, times, os.fspath(into))
     return run_job(source, into, Work(model, DEFAULT_MODEL, options), reading, resume, force, progress=progress)

@@ -91,8 +91,8 @@ class _Forecaster:
 
     def _model(self, name: str) -> tuple[PreTrainedTokenizerBase, Mapping[str, float]]:
         if name not in self._models:
+            from longsum_lib.loading.auto import load_tokenizer
             from longsum_lib.memory import config_numbers, model_numbers
-            from longsum_lib.models.auto import load_tokenizer
 
             own = self.work.model
             numbers = model_numbers(name) if own is None or isinstance(own, str) else config_numbers(own.config, name)

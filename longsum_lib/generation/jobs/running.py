@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from longsum_lib.errors import DocumentError, DocumentTooLong, ForeignText, LongsumError
 from longsum_lib.generation.document_text import DocumentText
 from longsum_lib.generation.jobs.journal import Row, key_of
-from longsum_lib.generation.jobs.places import Place
+from longsum_lib.generation.jobs.results import Place
 from longsum_lib.generation.jobs.rows import row_of
 from longsum_lib.generation.jobs.sources import Item, Reading
 from longsum_lib.generation.jobs.work import Work
 
 if TYPE_CHECKING:
-    from longsum_lib.summarize import Summary
+    from longsum_lib.generation.summarize import Summary
 
 Evidence = Callable[[DocumentText, "Summary"], tuple[dict[str, Any], str]]
 """Finds passages of a document for a summary: more fields of its row, and what follows the summary's text."""

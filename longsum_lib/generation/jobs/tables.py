@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from longsum_lib.errors import DocumentError, MissingExtra, OptionError
-from longsum_lib.reading import MOST_BYTES, check_encoding
+from longsum_lib.generation.reading import MOST_BYTES, check_encoding
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile

@@ -16,7 +16,7 @@ from longsum_lib.generation.document_text import DocumentText
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from longsum_lib.summarize import Summary
+    from longsum_lib.generation.summarize import Summary
 
 Name = TypeVar("Name")
 """What a caller calls a document."""
@@ -59,7 +59,7 @@ class Work:
             ModelNotFound: There is no such model.
         """
         from longsum_lib.generation.options import settle
-        from longsum_lib.summarize import check_options
+        from longsum_lib.generation.summarize import check_options
 
         said = {name: value for name, value in self.options.items() if name not in (*DECIDE, *_DO_NOT)}
         settle(said, self.options.get("generation_config"))
@@ -94,7 +94,7 @@ class Work:
     def loaded(self, name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """Return a model and its tokenizer, loaded once."""
         if name not in self._loaded:
-            from longsum_lib.models.auto import load, load_tokenizer
+            from longsum_lib.loading.auto import load, load_tokenizer
 
             if self.model is None or isinstance(self.model, str):
                 where = {key: self.options.get(key) for key in ("device", "dtype", "quantization")}
@@ -132,7 +132,7 @@ class Work:
     def _summarize(
         self, document: DocumentText, model: tuple[PreTrainedModel, PreTrainedTokenizerBase] | None
     ) -> Summary:
-        from longsum_lib.summarize import summarize
+        from longsum_lib.generation.summarize import summarize
 
         options = dict(self.options)
         for name in ("device", "dtype", "quantization", "tokenizer", "anyway"):
@@ -158,7 +158,7 @@ def _ready(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hash_of_files(name: str) -> str:
-    from longsum_lib.models.checkpoint_files import find_checkpoint, weight_files
+    from longsum_lib.loading.checkpoint_files import find_checkpoint, weight_files
 
     digest = hashlib.sha256()
     for path in weight_files(find_checkpoint(name).folder):

@@ -1,0 +1,9 @@
+"""A window of near tokens and the means of all blocks: LongT5."""
+
+from longsum_lib._lazy import attach
+
+_EXPORTS = {
+    "transient_global_attention": "longsum_lib.attention.transient_global.attention",
+}
+
+__all__ = attach(__name__, _EXPORTS)
