@@ -60,7 +60,7 @@ _EXPORTS = {
     "PegasusXConfig": "transformers",
     "PegasusXForConditionalGeneration": "longsum_lib.models.pegasus_x",
     "PegasusXModel": "longsum_lib.models.pegasus_x",
-    "Summary": "longsum_lib.generation.summarize",
+    "Summary": "longsum_lib.generation.summary",
     "big_bird_attention": "longsum_lib.attention.big_bird.attention",
     "block_local_attention": "longsum_lib.attention.block_local",
     "convert_to_lsg": "longsum_lib.loading.convert_lsg",

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from longsum_lib.errors import CheckpointError, NotEnoughMemory, OptionError, is_out_of_memory
+from longsum_lib.errors import CheckpointError, LongsumError, NotEnoughMemory, OptionError, is_out_of_memory
 from longsum_lib.generation.file_settings import read_file_settings
 from longsum_lib.generation.options import Writing
 from longsum_lib.loading import devices
@@ -22,7 +23,13 @@ from longsum_lib.models.core.looking import harmless
 from longsum_lib.terminal import Progress
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList
+
+    from longsum_lib.generation.batches.loop import Loop, Take
+    from longsum_lib.generation.batches.prepare import Prepared
+
+Name = TypeVar("Name")
+"""What a caller calls a document."""
 
 DEFAULT_NEW_TOKENS = 256
 """The longest summary in tokens when neither the caller nor the checkpoint says."""
@@ -33,19 +40,21 @@ MOST_DEFAULT_NEW_TOKENS = 1024
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """What the model wrote about one text: the text, its number of tokens, and whether it came to an end."""
+    """What the model wrote about one text: the text, its number of tokens, whether it came to an end, and its score."""
 
     text: str
     tokens: int
     complete: bool
+    score: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How to write: what the caller says about it, the batch size, and who is told how far it is."""
+    """How to write: what the caller says about it, how many documents at a time at most, and who is told how far it is.
+    """
 
     writing: Writing
-    batch_size: int = 1
+    batch_size: int | None = None
     progress: Callable[[Progress], None] | None = None
 
 
@@ -64,6 +73,7 @@ class Writer:
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, options: Options) -> None:
         self.model, self.tokenizer, self.name, self.options = model, tokenizer, name, options
+        self._part, self._parts = 1, 1
         self.entry = model_type_of(model.config)
         self.limit = max_input_tokens(model.config)
         said = options.writing.generate
@@ -88,46 +98,122 @@ class Writer:
         """Return the number of tokens of each text, special tokens included."""
         return [len(ids) for ids in self.encode(texts)]
 
-    def write(self, documents: Sequence[list[int]], *, parts: int = 1, joined: bool = False) -> list[Written]:
+    def write(self, documents: Sequence[list[int]]) -> list[Written]:
         """Write a summary of each document.
-
-        Documents of similar length share a batch, so that little is computed for padding.
 
         Args:
             documents: Token ids of each document.
-            parts: If the documents are the parts of one, their number, for progress.
-            joined: Whether this is the summary of the parts' summaries, for progress.
 
         Returns:
             The summaries, in the documents' order.
 
         Raises:
-            NotEnoughMemory: A batch does not fit.
+            NotEnoughMemory: A document does not fit.
         """
-        order = sorted(range(len(documents)), key=lambda i: -len(documents[i]))
-        if self.options.batch_size == 1:
-            order = list(range(len(documents)))
+        waiting = iter(enumerate(documents))
         written: dict[int, Written] = {}
-        for start in range(0, len(order), self.options.batch_size):
-            batch = order[start : start + self.options.batch_size]
-            part = 0 if joined else min(start + 1, parts)
-            results = self._write_batch([documents[i] for i in batch], part, parts)
-            written.update(zip(batch, results, strict=True))
+        for number, result in self.write_each(lambda: next(waiting, None)):
+            if isinstance(result, LongsumError):
+                raise result
+            written[number] = result
         return [written[i] for i in range(len(documents))]
 
-    def _write_batch(self, documents: list[list[int]], part: int, parts: int) -> list[Written]:
-        longest, batch = max(map(len, documents)), len(documents)
-        beams = self.generate.get("num_beams") or self.model.generation_config.num_beams or 1
-        devices.check_document_fits(self.model, longest, beams, batch)
+    def show_part(self, part: int, parts: int) -> None:
+        """Say which part of a document comes next, for progress; 0 is the joined summaries."""
+        self._part, self._parts = part, parts
+
+    def write_each(self, take: Take[Name]) -> Iterator[tuple[Name, Written | LongsumError]]:
+        """Write summaries of documents as they come, many together where that is possible.
+
+        Each document is encoded alone, without padding, and all are decoded in one loop; see
+        :class:`.batches.loop.Loop`. Where somebody looks inside the model, on a GPU, and for options that only
+        transformers' own loop has, such as sampling, documents are padded to batches of ``batch_size``.
+
+        Args:
+            take: Gives the next document as a name and token ids, or None where none is there now.
+
+        Yields:
+            Each name with its summary, or with the error that its document met, in the order in which they are done.
+        """
+        if self._together():
+            loop = self._loop()
+            for name, result in loop.run(take):
+                yield name, result if isinstance(result, LongsumError) else self._decode(result.ids, result.score)
+        else:
+            yield from self._write_padded(take)
+
+    def _together(self) -> bool:
+        """Tell whether the loop can do what transformers' own would do."""
+        from longsum_lib.generation.batches.prepare import can_write_together
+
+        return can_write_together(self.model, self.generate)
+
+    def _loop(self) -> Loop[Any]:
+        from longsum_lib.generation.batches.loop import Loop
+        from longsum_lib.generation.batches.room import Room
+        from longsum_lib.models.core.step.decoder import StepDecoder
+
+        room = Room(self.model, self.beams, self.max_new_tokens, self.options.batch_size)
+        report, most = self.options.progress, self.max_new_tokens
+
+        def stepped(tokens: int) -> None:
+            if report is not None:
+                report(Progress("writing", tokens, most, self._part, self._parts))
+
+        return Loop(StepDecoder(self.model), room, self._prepare, stepped)
+
+    def _prepare(self, document: list[int]) -> Prepared:
+        """Encode a document."""
+        from longsum_lib.generation.batches.prepare import prepare
+
+        with self._in_memory(len(document), 1), quiet_transformers(), self._reading():
+            return prepare(self.model, self._inputs([document]), self.generate)
+
+    @property
+    def beams(self) -> int:
+        """How many beams a summary has."""
+        return self.generate.get("num_beams") or self.model.generation_config.num_beams or 1
+
+    def _write_padded(self, take: Take[Name]) -> Iterator[tuple[Name, Written | LongsumError]]:
+        """Write summaries in padded batches; documents of similar length share one."""
+        size = self.options.batch_size or self._batch_that_fits()
+        # So many are sorted by length at a time; more would have to be held.
+        while window := list(itertools.islice(iter(take, None), 8 * size if size > 1 else 1)):
+            window.sort(key=lambda one: -len(one[1]))
+            for start in range(0, len(window), size):
+                batch = window[start : start + size]
+                try:
+                    results = self._write_batch([ids for _, ids in batch])
+                except LongsumError as error:
+                    yield from ((name, error) for name, _ in batch)
+                    continue
+                yield from zip((name for name, _ in batch), results, strict=True)
+
+    def _batch_that_fits(self) -> int:
+        """Return how many documents a padded batch has where nobody says: one on a CPU, what fits on a GPU."""
+        if self.model.device.type != "cuda":
+            return 1
+        from longsum_lib.generation.batches.room import Room
+
+        return Room(self.model, self.beams, self.max_new_tokens, None).padded(self.limit)
+
+    def _write_batch(self, documents: list[list[int]]) -> list[Written]:
         inputs = self._inputs(documents)
-        try:
-            with quiet_transformers(), torch.inference_mode(), self._watched(part, parts) as criteria:
+        with self._in_memory(max(map(len, documents)), len(documents)), quiet_transformers(), torch.inference_mode():
+            with self._reading(), self._writing() as criteria:
                 output = self.model.generate(**inputs, **self.generate, stopping_criteria=criteria)
+        return [self._decode(row.tolist()) for row in output]
+
+    @contextlib.contextmanager
+    def _in_memory(self, longest: int, batch: int) -> Iterator[None]:
+        """Refuse what clearly does not fit, and say so where it turns out that it did not."""
+        devices.check_document_fits(self.model, longest, self.beams, batch)
+        try:
+            yield
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise NotEnoughMemory(devices.too_large(self.model, longest, beams, batch)) from error
-        return [self._decode(row) for row in output]
+            raise NotEnoughMemory(devices.too_large(self.model, longest, self.beams, batch)) from error
 
     def _inputs(self, documents: list[list[int]]) -> dict[str, torch.Tensor]:
         """Pad on the right and make the masks: 1 for real tokens, and for a first token that is global."""
@@ -152,9 +238,9 @@ class Writer:
             inputs["global_attention_mask"][:, 0] = 1
         return {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
 
-    def _decode(self, row: torch.Tensor) -> Written:
-        """Decode one row of ``generate``: the start token, the summary, end and padding tokens."""
-        ids = row.tolist()[1:]
+    def _decode(self, ids: list[int], score: float | None = None) -> Written:
+        """Decode what was written: the start token, the summary, end and padding tokens."""
+        ids = ids[1:]
         ends = self.model.generation_config.eos_token_id
         ends = set(ends) if isinstance(ends, list) else {ends}
         first_end = next((i for i, token in enumerate(ids) if token in ends), None)
@@ -166,39 +252,49 @@ class Writer:
         special = set(self.tokenizer.all_special_ids)
         tokens = sum(token not in special for token in summary)
         # Pegasus tokenizers spell a line break as <n>.
-        return Written(text.replace("<n>", "\n").strip(), tokens, complete)
+        return Written(text.replace("<n>", "\n").strip(), tokens, complete, score)
 
     @contextlib.contextmanager
-    def _watched(self, part: int, parts: int) -> Iterator[list | None]:
-        """Report each encoder layer and each written token while the model works."""
+    def _reading(self) -> Iterator[None]:
+        """Report each encoder layer while a document is encoded."""
+        report = self.options.progress
+        if report is None:
+            yield
+            return
+
+        @harmless
+        def layer_done(*_: object) -> None:
+            nonlocal layers_done
+            layers_done += 1
+            report(Progress("reading", min(layers_done, len(layers)), len(layers), self._part, self._parts))
+
+        layers_done = 0
+        encoder = self.model.get_encoder()
+        layers = list(getattr(encoder, "layers", None) or getattr(encoder, "block", None) or [])
+        hooks = [layer.register_forward_hook(layer_done) for layer in layers]
+        if layers:
+            report(Progress("reading", 0, len(layers), self._part, self._parts))
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[StoppingCriteriaList | None]:
+        """Report each written token while ``generate`` works."""
         report = self.options.progress
         if report is None:
             yield None
             return
         from transformers import StoppingCriteria, StoppingCriteriaList
 
-        @harmless
-        def layer_done(*_: object) -> None:
-            nonlocal layers_done
-            layers_done += 1
-            report(Progress("reading", min(layers_done, len(layers)), len(layers), part, parts))
-
         class TokenDone(StoppingCriteria):
-            def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
-                report(Progress("writing", input_ids.shape[1] - 1, most, part, parts))
+            def __call__(criterion, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
+                report(Progress("writing", input_ids.shape[1] - 1, self.max_new_tokens, self._part, self._parts))
                 return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
-        most, layers_done = self.max_new_tokens, 0
-        encoder = self.model.get_encoder()
-        layers = list(getattr(encoder, "layers", None) or getattr(encoder, "block", None) or [])
-        hooks = [layer.register_forward_hook(layer_done) for layer in layers]
-        if layers:
-            report(Progress("reading", 0, len(layers), part, parts))
-        try:
-            yield StoppingCriteriaList([TokenDone()])
-        finally:
-            for hook in hooks:
-                hook.remove()
+        yield StoppingCriteriaList([TokenDone()])
 
 
 def _max_new_tokens(model: PreTrainedModel, writing: Writing, files: Mapping[str, Any]) -> int:
