@@ -20,6 +20,7 @@ from .cache import SharedCache, beams_per_document, with_room
 from .few_rows import attend_documents, attend_rows
 from .looking import Freedom, observed
 from .masks import cross_mask, decoder_mask
+from .step.parts import DecoderParts
 
 # Rows that pass through a feed-forward layer at once at inference: 512 rows of 3,072 fp32 are 6 MiB, which stay in
 # the processor's cache between the two products.
@@ -265,6 +266,12 @@ class DecoderLayer(FeedForward, GradientCheckpointingLayer):
         self.fc1 = nn.Linear(d_model, config.decoder_ffn_dim, bias=ffn_bias)
         self.fc2 = nn.Linear(config.decoder_ffn_dim, d_model, bias=ffn_bias)
         self.final_layer_norm = nn.LayerNorm(d_model)
+
+    def parts(self) -> DecoderParts:
+        """Return what the layer is made of."""
+        norms = (self.self_attn_layer_norm, self.encoder_attn_layer_norm, self.final_layer_norm)
+        inner, outer = (self.fc1,), self.fc2
+        return DecoderParts(self.self_attn, self.encoder_attn, inner, self.activation_fn, outer, norms, self.pre_norm)
 
     def _block(self, states: Tensor, norm: nn.LayerNorm, function: Callable[[Tensor], Tensor]) -> Tensor:
         if self.pre_norm:

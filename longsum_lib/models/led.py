@@ -23,6 +23,7 @@ from .layers import shift_tokens_right, token_loss
 from .led_model import LEDDecoder, LEDEncoder, LEDModel, LEDPreTrainedModel
 from .led_tokenizer import LEDTokenizer, PreTrainedTokenizerFast
 from .seq2seq import handed_on
+from .step.generating import steps
 
 __all__ = [
     "LEDDecoder",
@@ -62,6 +63,7 @@ class LEDForConditionalGeneration(LEDPreTrainedModel, SharedGenerationMixin):
         return embeddings
 
     @takes()
+    @steps(LEDSeq2SeqLMOutput)
     def forward(
         self,
         input_ids: Tensor | None = None,

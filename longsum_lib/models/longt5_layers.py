@@ -20,6 +20,7 @@ from ..attention.transient_global import SideKeys, rows_near, transient_global_a
 from ..attention.transient_weights import transient_global_weights
 from .layers import DecoderAttention, by_chunks, clamp_half, dropout, merge_heads, recomputed, split_heads
 from .looking import Freedom, is_plain
+from .step.parts import DecoderParts
 from .streaming import NearKeys, can_stream, chunks, rows_per_step, run_chunks, where_to, whole_blocks
 
 
@@ -357,6 +358,13 @@ class LongT5DecoderBlock(GradientCheckpointingLayer):
                 LayerFF(config),
             ]
         )
+
+    def parts(self) -> DecoderParts:
+        """Return what the block is made of."""
+        own, cross, last = self.layer
+        dense, norms = last.DenseReluDense, (own.layer_norm, cross.layer_norm, last.layer_norm)
+        inner = (dense.wi_0, dense.wi_1) if dense.gated else (dense.wi,)
+        return DecoderParts(own.attention, cross.attention, inner, dense.act, dense.wo, norms, pre_norm=True)
 
     def forward(self, states, mask, encoder_states, encoder_mask, cache=None, with_weights=False):
         """Return new states ``(rows, length, d_model)`` and the weights of self- and cross-attention or ``None``."""

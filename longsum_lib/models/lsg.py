@@ -29,6 +29,7 @@ from .lsg_model import (
     LSGPegasusPreTrainedModel,
 )
 from .seq2seq import handed_on
+from .step.generating import steps
 
 __all__ = [
     "LSGBartConfig",
@@ -57,6 +58,10 @@ class _ForConditionalGeneration(LSGPreTrainedModel, SharedGenerationMixin):
         self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.post_init()
 
+    def seen_by_decoder(self, attention_mask: Tensor | None) -> Tensor | None:
+        """Return which of the encoder's rows the decoder sees: ``(batch, [globals +] length)``, ``None`` = all."""
+        return self.model._cross_mask(attention_mask)
+
     def resize_token_embeddings(self, *args, **kwargs) -> nn.Embedding:
         """Resize embedding, head and logits bias; arguments as in transformers."""
         embeddings = super().resize_token_embeddings(*args, **kwargs)
@@ -65,6 +70,7 @@ class _ForConditionalGeneration(LSGPreTrainedModel, SharedGenerationMixin):
         return embeddings
 
     @takes()
+    @steps(Seq2SeqLMOutput)
     def forward(
         self,
         input_ids: Tensor | None = None,

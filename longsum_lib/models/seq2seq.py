@@ -15,6 +15,7 @@ from longsum_lib.upstream.transformers import cache_in, output_of
 from .arguments import takes
 from .few_rows import linear_of_few
 from .layers import shift_tokens_right, token_loss
+from .step.generating import steps
 
 # What to do where a decoder has more tokens than positions: it may not have been asked to write at all.
 SHORTEN = (
@@ -152,6 +153,7 @@ class ConditionalGeneration:
     """
 
     @takes()
+    @steps(Seq2SeqLMOutput)
     def forward(
         self,
         input_ids: Tensor | None = None,
