@@ -29,7 +29,7 @@ def _flex(query: Tensor, key: Tensor, value: Tensor, window: int) -> Call | None
     """Compiled; the mask is built block by block, as PyTorch's own function would need ``length²`` numbers."""
     from torch.nn.attention.flex_attention import flex_attention
 
-    from longsum_lib.attention.flex import block_mask
+    from longsum_lib.attention.sliding_window.flex import block_mask
 
     mask, attend = block_mask(query, window, None, None), torch.compile(flex_attention)
     return lambda: attend(query, key, value, block_mask=mask)

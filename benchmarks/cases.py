@@ -110,7 +110,7 @@ class Decoding:
         from transformers.cache_utils import DynamicCache, EncoderDecoderCache
         from transformers.modeling_outputs import BaseModelOutput
 
-        from longsum_lib.models.cache import SharedCache
+        from longsum_lib.models.core.cache import SharedCache
 
         self.model, self.beams = model, beams
         documents = 1 if program == OURS else beams  # transformers' generate repeats the document for each beam

@@ -155,25 +155,25 @@ ENCODERS = {
         _pegasus_x_globals,
     ),
     "LongT5 local": Encoder(
-        "longsum_lib.models.longt5.LongT5EncoderModel",
+        "longsum_lib.models.longt5.model.LongT5EncoderModel",
         "transformers.LongT5EncoderModel",
         _long_t5("local"),
         lambda length: bounds.window_pairs(length, RADIUS),
     ),
     "LongT5 transient-global": Encoder(
-        "longsum_lib.models.longt5.LongT5EncoderModel",
+        "longsum_lib.models.longt5.model.LongT5EncoderModel",
         "transformers.LongT5EncoderModel",
         _long_t5("transient-global"),
         lambda length: bounds.window_pairs(length, RADIUS) + length * (length // SLOT),
         _slots,
     ),
     "BigBird-Pegasus": Encoder(
-        "longsum_lib.models.bigbird_pegasus.BigBirdPegasusEncoder",
+        "longsum_lib.models.bigbird_pegasus.model.BigBirdPegasusEncoder",
         "transformers.models.bigbird_pegasus.modeling_bigbird_pegasus.BigBirdPegasusEncoder",
         _big_bird,
         _big_bird_pairs,
     ),
-    "LSG-Pegasus": Encoder("longsum_lib.models.lsg_model.LSGEncoder", None, _lsg, _lsg_pairs),
+    "LSG-Pegasus": Encoder("longsum_lib.models.lsg.model.LSGEncoder", None, _lsg, _lsg_pairs),
 }
 
 

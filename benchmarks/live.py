@@ -41,7 +41,7 @@ def written(name: str, ids: list[list[int]], rounded: bool) -> list[list[int]]:
     import torch
 
     from longsum_lib import load, load_tokenizer
-    from longsum_lib.models.writing import Options, Writer
+    from longsum_lib.generation.writer import Options, Writer
     from longsum_lib.viz.explorers.live_weights import rounded_state
 
     model = load(name, device="cpu", dtype="fp32")

@@ -72,7 +72,7 @@ class Document:
 
 def led_encoder(program: str, length: int, layers: int) -> torch.nn.Module:
     """Build an encoder of a program; the weights depend on the length and layers only."""
-    from longsum_lib.models.led_model import LEDEncoder
+    from longsum_lib.models.led.model import LEDEncoder
 
     config = led_config(length, layers=layers)
     torch.manual_seed(SEED)

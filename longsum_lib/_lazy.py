@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 def attach(package: str, exports: Mapping[str, str], submodules: Iterable[str] = ()) -> list[str]:
     """Give a package lazy public names, so that importing it imports nothing heavy.
 
-    A name may equal the submodule that defines it (``longsum_lib.summarize.summarize``). Python's import
+    A name may equal the submodule that defines it (``longsum_lib.generation.summarize.summarize``). Python's import
     system then binds the module on the package as soon as anything imports it; here the function wins,
-    whatever was imported first. The module is still there as ``sys.modules["longsum_lib.summarize"]``, and
-    ``from longsum_lib.summarize import Summary`` works as always.
+    whatever was imported first. The module is still there as ``sys.modules["longsum_lib.generation.summarize"]``, and
+    ``from longsum_lib.generation.summarize import Summary`` works as always.
 
     Args:
         package: The package's ``__name__``.

@@ -8,15 +8,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping
 from importlib import resources
 
-from longsum_lib.arguments import positive, whole_number
+from longsum_lib.budget.formulas import BITS, plan
 from longsum_lib.errors import CorruptCheckpoint, OptionError, UnsupportedModel, did_you_mean
-from longsum_lib.memory_formulas import BITS, plan
-from longsum_lib.models.devices import DTYPE_NAMES, gib
+from longsum_lib.units import DTYPE_NAMES
 
 GIBIBYTE = 2**30
 
@@ -47,7 +45,7 @@ def model_numbers(name: str) -> dict:
     table = published()
     if name in table:
         return dict(table[name])
-    from longsum_lib.models import checkpoint_files
+    from longsum_lib.loading import checkpoint_files
 
     checkpoint = checkpoint_files.find_checkpoint(name, weights=False)
     return config_numbers(checkpoint_files.read_json(checkpoint.folder / "config.json"), checkpoint.name)
@@ -69,7 +67,7 @@ def config_numbers(config: object, name: str = "the model") -> dict:
         >>> config_numbers(LEDConfig(d_model=64, encoder_attention_heads=4))["inner"]
         64
     """
-    from longsum_lib.models import registry
+    from longsum_lib.loading import registry
 
     fields = dict(config) if isinstance(config, Mapping) else _config_fields(config)
     model_type = registry.detect_model_type(fields)
@@ -94,7 +92,7 @@ def _config_fields(config: object) -> dict:
 
 
 def _config_class(entry: object) -> type:
-    from longsum_lib.models.registry import find_model_class
+    from longsum_lib.loading.registry import find_model_class
 
     return find_model_class(entry, "summarization").config_class
 
@@ -189,7 +187,7 @@ def predict(
     quantization: str | None = None,
     device: str = "cpu",
 ) -> dict[str, float]:
-    """Predict memory and work of summarizing documents with this library; see :func:`.memory_formulas.plan`.
+    """Predict memory and work of summarizing documents with this library; see :func:`.formulas.plan`.
 
     Args:
         numbers: The model, from :func:`model_numbers` or :func:`config_numbers`.
@@ -259,66 +257,3 @@ def largest_input(numbers: Mapping, memory: float, **options: object) -> int:
         else:
             longest = middle - 1
     return shortest
-
-
-# --- the command ------------------------------------------------------------------------------------
-
-
-def add_memory_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``longsum memory``."""
-    add = parser.add_argument
-    add("model", metavar="MODEL", help="a bundled model, a checkpoint's folder or a name on the hub")
-    count = whole_number(1, LONGEST)
-    add("--length", type=count, default=16384, metavar="N", help="input tokens (default: %(default)s)")
-    add("--beams", type=count, default=4, metavar="N", help="beams of beam search (default: %(default)s)")
-    add("--batch", type=count, default=1, metavar="N", help="documents at once (default: %(default)s)")
-    add("--new-tokens", type=count, default=256, metavar="N", help="length of the summary (default: %(default)s)")
-    add("--dtype", default="fp32", metavar="NAME", help="fp32, bf16 or fp16 (default: %(default)s)")
-    add("--quantize", choices=("int8", "nf4", "fp4"), help="quantized weights")
-    add("--device", choices=("cpu", "gpu"), default="cpu", help="where it runs (default: %(default)s)")
-    add("--memory", type=positive(), metavar="GIB", help="also find the longest input that fits into so many GiB")
-    add("--output", choices=("text", "json"), default="text", help="json is one object, in bytes (default: text)")
-
-
-def run_memory(options: argparse.Namespace) -> int:
-    """Print what ``longsum memory`` was asked for."""
-    numbers = model_numbers(options.model)
-    run = {
-        "beams": options.beams,
-        "batch": options.batch,
-        "new_tokens": options.new_tokens,
-        "dtype": options.dtype,
-        "quantization": options.quantize,
-        "device": options.device,
-    }
-    result = predict(numbers, length=options.length, **run)
-    places = CARDS if options.memory is None else {f"{options.memory:g} GiB": options.memory}
-    run["device"] = "gpu" if options.memory is None else options.device
-    fits = {name: largest_input(numbers, size * GIBIBYTE, **run) for name, size in places.items()}
-    if options.output == "json":
-        print(json.dumps({"model": options.model, "length": options.length, **result, "largest_input": fits}))
-        return 0
-    _print_result(options, numbers, result, fits)
-    return 0
-
-
-def _print_result(options: argparse.Namespace, numbers: Mapping, result: Mapping, fits: Mapping) -> None:
-    kind = options.dtype if options.quantize is None else f"{options.dtype}, weights {options.quantize}"
-    print(f"{options.model}, {options.length:,} tokens, {options.beams} beams, {kind}, on a {options.device.upper()}")
-    rows = {
-        f"weights ({result['parameters'] / 1e6:.0f} million)": result["weights"],
-        "while encoding, beside them": result["encoder"],
-        "while writing, beside them": result["decoder"],
-        "  keys and values of the document": result["cross_cache"],
-        "  keys and values of the summaries": result["self_cache"],
-        "beside tensors": result["workspace"],
-        "peak": result["total"],
-    }
-    for name, size in rows.items():
-        print(f"  {name:<36} {gib(size):>10}")
-    print("longest input that fits")
-    for name, tokens in fits.items():
-        bound = " (its position table ends there)" if tokens and tokens == numbers.get("limit") else ""
-        print(f"  {name:<36} {f'{tokens:,}':>10} tokens{bound}" if tokens else f"  {name:<36}       none")
-    if numbers.get("limit") and options.length > numbers["limit"]:
-        print(f"note: this model takes at most {numbers['limit']:,} tokens")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import shutil
 import sys
 import time
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from longsum_lib.models.writing import Progress
 
 _SECONDS_BETWEEN = 0.1
 _CLEAR_LINE = "\r\033[K"
@@ -36,6 +33,25 @@ def say(message: str) -> None:
     """Print one line on standard error."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         print(f"longsum: {' '.join(message.split())}", file=sys.stderr, flush=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far a summary is.
+
+    Args:
+        stage: ``"reading"`` (encoder layers) or ``"writing"`` (tokens of the summary).
+        done: Layers or tokens done.
+        total: Layers in all, or the most tokens that will be written.
+        part: Which part of a split document this is, from 1; 0 means the parts' joined summaries.
+        parts: Number of parts.
+    """
+
+    stage: str
+    done: int
+    total: int
+    part: int = 1
+    parts: int = 1
 
 
 class TerminalProgress:

@@ -50,7 +50,7 @@ def led_config(**changes) -> transformers.LEDConfig:
 
 
 def _led() -> type:
-    from longsum_lib.models.led import LEDForConditionalGeneration
+    from longsum_lib.models.led.heads import LEDForConditionalGeneration
 
     return LEDForConditionalGeneration
 
@@ -103,7 +103,7 @@ def longt5_global_config(**changes) -> transformers.LongT5Config:
 
 
 def _longt5() -> type:
-    from longsum_lib.models.longt5 import LongT5ForConditionalGeneration
+    from longsum_lib.models.longt5.model import LongT5ForConditionalGeneration
 
     return LongT5ForConditionalGeneration
 
@@ -127,7 +127,7 @@ def bigbird_pegasus_config(**changes) -> transformers.BigBirdPegasusConfig:
 
 
 def _bigbird_pegasus() -> type:
-    from longsum_lib.models.bigbird_pegasus import BigBirdPegasusForConditionalGeneration
+    from longsum_lib.models.bigbird_pegasus.model import BigBirdPegasusForConditionalGeneration
 
     return BigBirdPegasusForConditionalGeneration
 

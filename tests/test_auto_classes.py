@@ -23,7 +23,7 @@ from longsum_lib import (
     load,
 )
 from longsum_lib.errors import CorruptCheckpoint, LongsumWarning, OptionError, UnknownOption, UnsupportedModel
-from longsum_lib.models.auto import quiet_transformers
+from longsum_lib.loading.auto import quiet_transformers
 
 LSG = {"vocab_size": 64, "block_size": 8, "sparse_block_size": 8, "max_position_embeddings": 64, "pad_token_id": 1}
 WRITER = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16}
@@ -183,7 +183,7 @@ class Theirs(transformers.LEDModel):
     pass
 mapping = transformers.AutoModelForSequenceClassification._model_mapping
 mapping._extra_content[transformers.LEDConfig] = Theirs
-import longsum_lib.models.led
+import longsum_lib.models.led.heads
 assert mapping[transformers.LEDConfig] is Theirs
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from longsum_lib import cli, outputs, summarize, terminal
-from longsum_lib.arguments import positive, whole_number
+from longsum_lib import cli, summarize, terminal
+from longsum_lib import places as outputs
+from longsum_lib.cli.numbers import positive, whole_number
 from longsum_lib.errors import CorruptCheckpoint, DocumentError, OptionError
 from longsum_lib.evaluation.store import SummaryStore
-from longsum_lib.finetuning import FineTuning
+from longsum_lib.loading import checkpoint_files
 from longsum_lib.memory import config_numbers
-from longsum_lib.models import checkpoint_files
+from longsum_lib.training.fine_tune import FineTuning
 
 BUNDLED = checkpoint_files.CHECKPOINTS
 ROW = {"text": "The survey worked on the plateau.", "summary": "A survey."}
@@ -28,7 +29,7 @@ ROW = {"text": "The survey worked on the plateau.", "summary": "A survey."}
 def longsum(capsys, monkeypatch, tmp_path):
     """Run the command in an empty folder; return its exit code and its last line on standard error."""
     monkeypatch.setattr(terminal, "quiet_libraries", lambda: None)
-    monkeypatch.setattr("longsum_lib.training.quiet_libraries", lambda: None)
+    monkeypatch.setattr("longsum_lib.cli.commands.train.quiet_libraries", lambda: None)
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -59,7 +60,7 @@ def copied(folder, name="led-tiny"):
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a file without an end")
 def test_an_endless_file_is_refused(longsum, monkeypatch):
-    monkeypatch.setattr("longsum_lib.reading.MOST_BYTES", 2**20)
+    monkeypatch.setattr("longsum_lib.generation.reading.MOST_BYTES", 2**20)
     assert longsum("summarize", "/dev/zero") == (
         1,
         "longsum: /dev/zero has more than 1 MiB; expected a text, or cut it into several files first",
@@ -170,7 +171,7 @@ def test_settings_that_make_no_sense(options, message):
     ],
 )
 def test_training_options_without_effect_are_refused(longsum, rows, monkeypatch, options, message):
-    monkeypatch.setattr("longsum_lib.models.auto.load", lambda *_, **__: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("longsum_lib.loading.auto.load", lambda *_, **__: pytest.fail("the model was loaded"))
     code, error = longsum("train", *options.split(), "--output", "out")
     assert code == 1
     assert message in error
@@ -214,7 +215,7 @@ def test_evaluation_options_that_cannot_work(longsum, rows, options, message):
 )
 @pytest.mark.parametrize("command", ["evaluate", "train led-tiny --output out"])
 def test_files_that_are_no_data_set(longsum, tmp_path, monkeypatch, command, name, data, message):
-    monkeypatch.setattr("longsum_lib.models.auto.load", lambda *_, **__: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("longsum_lib.loading.auto.load", lambda *_, **__: pytest.fail("the model was loaded"))
     (tmp_path / name).write_bytes(data)
     code, error = longsum(*command.split(), "--dataset", name)
     assert code == 1
@@ -227,7 +228,7 @@ def test_a_folder_is_no_data_set(longsum, tmp_path):
 
 
 def test_a_table_with_too_many_cells_is_read(tmp_path):
-    from longsum_lib.evaluation.datasets import Source
+    from longsum_lib.datasets import Source
 
     with (tmp_path / "t.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["text", "summary"], ["a", "b", "c", "d"]])

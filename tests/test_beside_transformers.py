@@ -10,8 +10,8 @@ import transformers
 from families import FAMILIES, inputs, ours_only, pair, reads_one_embedding
 
 import longsum_lib
-from longsum_lib.models.checkpoint_files import CHECKPOINTS
-from longsum_lib.models.lsg_convert import convert_to_lsg
+from longsum_lib.loading.checkpoint_files import CHECKPOINTS
+from longsum_lib.loading.convert_lsg import convert_to_lsg
 
 EACH = pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
 DECODED = torch.tensor([[2, 5, 6, 7]] * 2)

@@ -12,8 +12,8 @@ from transformers import BigBirdPegasusConfig
 from transformers.models.bigbird_pegasus.modeling_bigbird_pegasus import BigBirdPegasusBlockSparseAttention
 
 from longsum_lib.attention import patterns
-from longsum_lib.attention.big_bird import BigBird, big_bird_attention, big_bird_weights
-from longsum_lib.attention.big_bird_blocks import KINDS, random_block_table
+from longsum_lib.attention.big_bird.attention import BigBird, big_bird_attention, big_bird_weights
+from longsum_lib.attention.random_blocks import KINDS, random_block_table
 
 
 def draw(length, dtype=torch.float32, batch=2, heads=2, dim=8):

@@ -7,7 +7,7 @@ import torch
 import transformers
 from families import FAMILIES, bigbird_pegasus_config, inputs, ours_only, pair, shake
 
-from longsum_lib.models.bigbird_pegasus import BigBirdPegasusForConditionalGeneration, BigBirdPegasusModel
+from longsum_lib.models.bigbird_pegasus.model import BigBirdPegasusForConditionalGeneration, BigBirdPegasusModel
 
 FAMILY = FAMILIES["bigbird_pegasus"]  # blocks of 8 and 2 random blocks: 72 tokens are short
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from longsum_lib import load, load_tokenizer, make_document, summarize
-from longsum_lib.models.checkpoint_files import bundled_models
+from longsum_lib.loading.checkpoint_files import bundled_models
 
 STORED = Path(__file__).parent / "golden" / "summaries.json"
 """``model`` -> ``beams`` -> text, of the document below. Written by running this file as a program."""

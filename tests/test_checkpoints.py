@@ -11,9 +11,9 @@ from longsum_lib.corpus import bundled_documents, make_document
 from longsum_lib.corpus.tokenizer import bundled_tokenizer
 from longsum_lib.corpus.world import DATA
 from longsum_lib.evaluation import format_table, generate_summaries, read_facts, score_facts
-from longsum_lib.models.checkpoint_files import bundled_models
-from longsum_lib.recipes import TINY_MODELS
-from longsum_lib.summarize import summarize
+from longsum_lib.generation.summarize import summarize
+from longsum_lib.loading.checkpoint_files import bundled_models
+from longsum_lib.tiny.recipes import TINY_MODELS
 
 NAMES = [f"{mechanism}-tiny" for mechanism in TINY_MODELS]
 FILES = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from longsum_lib import memory
-from longsum_lib.models.registry import HUB_MODELS
+from longsum_lib.loading.registry import HUB_MODELS
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 sys.path.insert(0, str(BOOK / "ext"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from longsum_lib import memory
-from longsum_lib.models.registry import HUB_MODELS
+from longsum_lib.loading.registry import HUB_MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 

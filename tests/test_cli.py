@@ -14,10 +14,15 @@ from tiny_checkpoint import LONGEST, TEXT, make_checkpoint
 
 import longsum_lib
 from longsum_lib import cli, summarize, terminal
+from longsum_lib.budget import fits
+from longsum_lib.cli import entry
+from longsum_lib.cli.commands import COMMANDS
+from longsum_lib.cli.commands import summarize as summarize_command
+from longsum_lib.errors import OptionError
 from longsum_lib.generation.documents import read_document
-from longsum_lib.models import checkpoint_files, devices
-from longsum_lib.models.led import LEDForConditionalGeneration
-from longsum_lib.models.writing import Progress
+from longsum_lib.loading import checkpoint_files
+from longsum_lib.models.led.heads import LEDForConditionalGeneration
+from longsum_lib.terminal import Progress
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = "\n\n".join([TEXT] * 4)
@@ -53,7 +58,7 @@ def longsum(capsys, monkeypatch, checkpoint):
     # The command silences the libraries for its process; the other tests want to hear them.
     monkeypatch.setattr(terminal, "quiet_libraries", lambda: None)
     monkeypatch.setattr(checkpoint_files, "CHECKPOINTS", checkpoint.parent)
-    monkeypatch.setattr(cli, "DEFAULT_MODEL", "led-test")
+    monkeypatch.setattr(summarize_command, "DEFAULT_MODEL", "led-test")
     monkeypatch.setattr("longsum_lib.corpus.out_of_world", lambda text: False, raising=False)
 
     def run(*arguments, stdin=b""):
@@ -141,9 +146,9 @@ def test_quantize_reaches_load(longsum, document, monkeypatch):
 
     def load(name, **options):
         seen.update(options)
-        raise cli.OptionError("seen enough")
+        raise OptionError("seen enough")
 
-    monkeypatch.setattr("longsum_lib.models.auto.load", load)
+    monkeypatch.setattr("longsum_lib.loading.auto.load", load)
     longsum("summarize", document, "--quantize", "nf4")
     assert seen == {"device": "auto", "dtype": "auto", "quantization": "nf4"}
 
@@ -208,16 +213,14 @@ def test_version_models_and_help(longsum):
     assert "--no-repeat-ngram-size" in longsum("summarize", "--help").out
 
 
-@pytest.mark.parametrize("name", list(cli.OTHER_COMMANDS))
-def test_other_commands_are_imported_when_asked_for(longsum, monkeypatch, name):
-    seen, stem = [], name.replace("-", "_")
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_commands_are_imported_when_asked_for(longsum, monkeypatch, name):
+    seen = []
     module = SimpleNamespace(
-        **{
-            f"add_{stem}_arguments": lambda parser: parser.add_argument("--steps", type=int),
-            f"run_{stem}": lambda options: seen.append(options.steps),
-        }
+        add=lambda parser: parser.add_argument("--steps", type=int),
+        run=lambda options: seen.append(options.steps),
     )
-    monkeypatch.setattr(cli.importlib, "import_module", lambda module_name: module)
+    monkeypatch.setattr(entry.importlib, "import_module", lambda module_name: module)
     assert longsum(name, "--steps", "3").code == 0
     assert seen == [3]
 
@@ -337,7 +340,7 @@ def test_memory(longsum, document, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(LEDForConditionalGeneration, "generate", fail)
         assert only_error(longsum("summarize", document)).startswith("not enough memory on cpu for a document of")
-    monkeypatch.setattr(devices, "free_memory", lambda device: 1000)
+    monkeypatch.setattr(fits, "free_memory", lambda device: 1000)
     assert "led-test needs" in only_error(longsum("summarize", document))
 
 

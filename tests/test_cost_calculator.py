@@ -7,8 +7,9 @@ import subprocess
 
 import pytest
 
-from longsum_lib import memory, memory_formulas
-from longsum_lib.models.registry import MODEL_TYPES
+from longsum_lib import memory
+from longsum_lib.budget import formulas
+from longsum_lib.loading.registry import MODEL_TYPES
 from longsum_lib.viz import CostCalculator
 from longsum_lib.viz.explorers import assets
 
@@ -36,7 +37,7 @@ def grid() -> list[dict]:
         "beams": (1, 4),
         "batch": (1, 3),
         "format": ((4, 0), (2, 0), (2, 1)),
-        "quantization": tuple(memory_formulas.BITS),
+        "quantization": tuple(formulas.BITS),
         "device": ("cpu", "gpu"),
     }
     runs = []
@@ -55,7 +56,7 @@ def test_script_has_the_formulas_of_the_library():
     found = run_node("data.map((run) => COST.plan(run))", runs)
     assert len(found) > 4000
     for run, plan in zip(runs, found, strict=True):
-        expected = memory_formulas.plan(run)
+        expected = formulas.plan(run)
         assert plan.keys() == expected.keys()
         for name, value in expected.items():
             assert plan[name] == pytest.approx(value, rel=1e-12), (name, run)

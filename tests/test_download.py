@@ -7,10 +7,10 @@ import torch
 
 from longsum_lib import load, load_tokenizer
 from longsum_lib.cli import main
+from longsum_lib.cli.commands.download import download_to
 from longsum_lib.errors import ModelNotFound, OptionError, UnsupportedModel
-from longsum_lib.models import hub
-from longsum_lib.models.checkpoint_files import bundled_models
-from longsum_lib.models.download_command import download_to
+from longsum_lib.loading import hub
+from longsum_lib.loading.checkpoint_files import bundled_models
 
 
 @pytest.fixture

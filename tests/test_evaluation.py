@@ -14,7 +14,9 @@ from families import FAMILIES
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longsum_lib import datasets as datasets_module
 from longsum_lib import evaluation
+from longsum_lib.cli.commands import evaluate as evaluate_command
 from longsum_lib.corpus import bundled_tokenizer, make_document
 from longsum_lib.corpus.tokenizer import BOS, EOS, PAD, VOCABULARY
 from longsum_lib.corpus.world import DATA
@@ -31,7 +33,6 @@ from longsum_lib.evaluation import (
     score_all,
     score_facts,
 )
-from longsum_lib.evaluation import datasets as datasets_module
 
 
 def tiny_model():
@@ -185,8 +186,8 @@ def test_reports_of_before_the_baselines_can_still_be_printed():
 
 def run(*arguments):
     parser = argparse.ArgumentParser()
-    evaluation.add_evaluate_arguments(parser)
-    return evaluation.run_evaluate(parser.parse_args([str(argument) for argument in arguments]))
+    evaluate_command.add(parser)
+    return evaluate_command.run(parser.parse_args([str(argument) for argument in arguments]))
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +210,7 @@ class Interrupt:
     """Ctrl-C while the n-th document is being summarized."""
 
     def __init__(self, monkeypatch, after):
-        from longsum_lib.models.writing import Writer
+        from longsum_lib.generation.writer import Writer
 
         self.calls, write = 0, Writer.write
 

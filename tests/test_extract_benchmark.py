@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks import documents, extract, rankers
 from longsum_lib.corpus import make_document
+from longsum_lib.datasets import Source
 from longsum_lib.evaluation import score_all
-from longsum_lib.evaluation.datasets import Source
 from longsum_lib.evaluation.report import format_table
 
 MARKDOWN = """\

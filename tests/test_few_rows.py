@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from longsum_lib.models.cache import SharedCache
-from longsum_lib.models.few_rows import attend_documents, linear_of_few
-from longsum_lib.models.masks import cross_mask
+from longsum_lib.models.core.cache import SharedCache
+from longsum_lib.models.core.few_rows import attend_documents, linear_of_few
+from longsum_lib.models.core.masks import cross_mask
 
 
 def by_columns(key: torch.Tensor) -> torch.Tensor:

@@ -7,13 +7,14 @@ import pytest
 import torch
 from families import FAMILIES
 
-from longsum_lib import LSGPegasusConfig, LSGPegasusForConditionalGeneration, load, load_tokenizer, training
+from longsum_lib import LSGPegasusConfig, LSGPegasusForConditionalGeneration, load, load_tokenizer
+from longsum_lib.cli.commands import train as train_command
 from longsum_lib.corpus import bundled_tokenizer, make_document
 from longsum_lib.corpus.tokenizer import BOS, EOS, PAD, VOCABULARY
 from longsum_lib.errors import DeviceError, MissingExtra, OptionError
 from longsum_lib.evaluation import Example, Source
-from longsum_lib.finetuning import FineTuning, add_lora, check_precision, fine_tune, last_checkpoint
-from longsum_lib.finetuning_data import Collator, TokenizedDocuments, summary_loss
+from longsum_lib.training.batches import Collator, TokenizedDocuments, summary_loss
+from longsum_lib.training.fine_tune import FineTuning, add_lora, check_precision, fine_tune, last_checkpoint
 
 SPECIAL = {"pad_token_id": PAD, "eos_token_id": EOS, "bos_token_id": BOS, "decoder_start_token_id": BOS}
 QUICK = FineTuning(steps=4, accumulation=1, batch_size=2, save_steps=2, checkpointing=False, warmup=0.0)
@@ -352,8 +353,8 @@ def test_lora_without_peft_names_the_extra(monkeypatch):
 
 def run(*arguments):
     parser = argparse.ArgumentParser()
-    training.add_train_arguments(parser)
-    return training.run_train(parser.parse_args([str(argument) for argument in arguments]))
+    train_command.add(parser)
+    return train_command.run(parser.parse_args([str(argument) for argument in arguments]))
 
 
 @pytest.fixture(scope="module")
@@ -382,7 +383,7 @@ def test_the_command_fine_tunes_on_a_file(checkpoint, tmp_path, capsys):
 
 
 def test_the_command_says_how_to_go_on(checkpoint, tmp_path, capsys, monkeypatch):
-    from longsum_lib import finetuning_command
+    from longsum_lib.cli import fine_tune as finetuning_command
 
     def stop(*args, **kwargs):
         raise KeyboardInterrupt

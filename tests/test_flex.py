@@ -5,7 +5,7 @@ import torch
 from agreement import random_mask
 
 from longsum_lib.attention import patterns, sliding_window_attention
-from longsum_lib.attention.flex import BLOCK, block_mask
+from longsum_lib.attention.sliding_window.flex import BLOCK, block_mask
 
 
 @pytest.mark.parametrize("length", [1, 100, 300, 513])
@@ -40,7 +40,8 @@ def test_the_listed_blocks_are_those_that_hold_a_visible_pair(window):
 
 
 def test_where_it_was_only_our_choice_a_failure_falls_back_to_blocks(monkeypatch):
-    from longsum_lib.attention import flex, sliding_window
+    from longsum_lib.attention.sliding_window import attention as sliding_window
+    from longsum_lib.attention.sliding_window import flex
 
     def fail(*arguments):
         raise RuntimeError("no compiler here")

@@ -8,14 +8,14 @@ import torch
 import transformers
 from families import FAMILIES, inputs, led_config, ours_only, pair, shake
 
-from longsum_lib.models.led import (
+from longsum_lib.models.led.heads import (
     LEDForConditionalGeneration,
     LEDForQuestionAnswering,
     LEDForSequenceClassification,
     LEDModel,
     LEDTokenizer,
 )
-from longsum_lib.models.led_model import one_sided_windows
+from longsum_lib.models.led.model import one_sided_windows
 
 LED = FAMILIES["led"]
 

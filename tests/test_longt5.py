@@ -9,7 +9,7 @@ import transformers
 from agreement import random_mask
 from families import FAMILIES, inputs, longt5_config, longt5_global_config, ours_only, pair, reads_one_embedding, shake
 
-from longsum_lib.models.longt5 import LongT5EncoderModel, LongT5ForConditionalGeneration, LongT5Model
+from longsum_lib.models.longt5.model import LongT5EncoderModel, LongT5ForConditionalGeneration, LongT5Model
 
 CONFIGS = {"longt5_local": longt5_config, "longt5_global": longt5_global_config}
 MASKS = ["none", "right", "left", "scattered"]
@@ -150,7 +150,7 @@ def test_fp16_with_padding_is_finite_where_the_reference_is_not():
 @torch.no_grad()
 def test_unscaled_scores_beyond_the_range_of_fp16_are_finite(family):
     """Also without the fused kernel, as on a GPU: its products of queries and keys must not become infinite."""
-    from longsum_lib.attention import kernels
+    from longsum_lib.attention.engine.kernels import choose as kernels
 
     model = ours_only(family)
     for block in model.encoder.block:
@@ -165,7 +165,8 @@ def test_unscaled_scores_beyond_the_range_of_fp16_are_finite(family):
     choose = kernels.choose_kernel
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "longsum_lib.attention.engine.choose_kernel", lambda query, scale, dropout: kernels.Eager(scale, dropout)
+            "longsum_lib.attention.engine.attend.choose_kernel",
+            lambda query, scale, dropout: kernels.Eager(scale, dropout),
         )
         got = real_rows(half, given)
     assert choose(torch.zeros(1), 1.0, 0.0).makes_scores is False

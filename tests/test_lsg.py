@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from transformers.modeling_outputs import BaseModelOutput
 
 import longsum_lib
-from longsum_lib.attention.lsg_sparse import SPARSITY_TYPES
-from longsum_lib.models.lsg import (
+from longsum_lib.attention.lsg.sparse import SPARSITY_TYPES
+from longsum_lib.models.lsg.heads import (
     LSGBartConfig,
     LSGBartForConditionalGeneration,
     LSGBartForQuestionAnswering,
@@ -147,8 +147,8 @@ def family(request):
 @pytest.mark.parametrize("kind", SPARSITY_TYPES)
 def test_model_equals_the_dense_oracle(family, kind, monkeypatch):
     """The whole model, forward and backward, on the dense oracle instead of the blocked engine."""
-    from longsum_lib.attention import lsg as mechanism
-    from longsum_lib.models import lsg_layers
+    from longsum_lib.attention.lsg import attention as mechanism
+    from longsum_lib.models.lsg import layer as lsg_layers
 
     model = make(family, sparsity_type=kind, sparsity_factor=4, lsh_seed=3)
     given, labels = inputs(130, "right"), torch.randint(3, 101, (2, 9))

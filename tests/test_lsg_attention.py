@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longsum_lib.attention import patterns
-from longsum_lib.attention.lsg import lsg_attention
-from longsum_lib.attention.lsg_sparse import SPARSITY_TYPES, check_geometry, draw_hashes, select
+from longsum_lib.attention.lsg.attention import lsg_attention
+from longsum_lib.attention.lsg.sparse import SPARSITY_TYPES, check_geometry, draw_hashes, select
 
 # block size, sparse block size, factor
 GEOMETRIES = [(16, 16, 2), (16, 16, 4), (16, 8, 4), (8, 8, 1), (8, 24, 2)]

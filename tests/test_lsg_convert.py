@@ -11,8 +11,8 @@ import longsum_lib
 from longsum_lib.cli import main
 from longsum_lib.corpus.tokenizer import bundled_tokenizer
 from longsum_lib.errors import LongsumWarning, OptionError, UnsupportedModel
-from longsum_lib.models.lsg_convert import convert_to_lsg
-from longsum_lib.models.lsg_globals import order_positions
+from longsum_lib.loading.convert_lsg import convert_to_lsg
+from longsum_lib.models.lsg.global_positions import order_positions
 
 ATTENTION = {"block_size": 16, "sparse_block_size": 16}
 

@@ -10,8 +10,8 @@ import pytest
 from longsum_lib.corpus import bundled_documents
 from longsum_lib.corpus.world import DATA
 from longsum_lib.evaluation import read_facts
-from longsum_lib.models.checkpoint_files import bundled_models
-from longsum_lib.summarize import DEFAULT_MODEL
+from longsum_lib.generation.summarize import DEFAULT_MODEL
+from longsum_lib.loading.checkpoint_files import bundled_models
 
 ROOT = Path(__file__).resolve().parents[1]
 # Of the eight key facts of the bundled document of 4,096 tokens.

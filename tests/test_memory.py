@@ -10,10 +10,10 @@ import torch
 from families import FAMILIES
 
 from longsum_lib import LSGBartConfig, LSGPegasusConfig, memory
+from longsum_lib.budget.formulas import FAMILIES as KINDS
+from longsum_lib.budget.formulas import WORKSPACE, plan
 from longsum_lib.cli import main
 from longsum_lib.errors import ModelNotFound, OptionError, UnsupportedModel
-from longsum_lib.memory_formulas import FAMILIES as KINDS
-from longsum_lib.memory_formulas import WORKSPACE, plan
 
 GIB = 2**30
 SIZES = {"d_model": 64, "encoder_ffn_dim": 128, "decoder_ffn_dim": 128, "vocab_size": 300}
@@ -100,7 +100,7 @@ def test_published_checkpoints(name, millions):
 
 
 def test_the_table_of_published_checkpoints_agrees_with_the_registry():
-    from longsum_lib.models.registry import HUB_MODELS
+    from longsum_lib.loading.registry import HUB_MODELS
 
     hub = {model.name: model for model in HUB_MODELS}
     for name, numbers in memory.published().items():

@@ -16,7 +16,7 @@ from tiny_checkpoint import make_checkpoint
 import longsum_lib
 from longsum_lib import load, load_tokenizer, summarize
 from longsum_lib.errors import CorruptCheckpoint, OptionError, UnknownOption
-from longsum_lib.models.auto import quiet_transformers
+from longsum_lib.loading.auto import quiet_transformers
 from longsum_lib.upstream.transformers import OLD_NAMES
 
 PACKAGES = ("", ".attention", ".models", ".viz", ".evaluation", ".training", ".quantization", ".memory", ".corpus")
@@ -69,7 +69,7 @@ def arguments_of(name, model):
 
 
 def test_the_walk_sees_the_face():
-    assert {"longsum_lib.models.auto.load", "longsum_lib.attention.lsg.lsg_attention"} <= set(PUBLIC)
+    assert {"longsum_lib.loading.auto.load", "longsum_lib.attention.lsg.attention.lsg_attention"} <= set(PUBLIC)
     assert len(PUBLIC) > 80
     assert len(MODELS) >= 20
 
@@ -172,7 +172,7 @@ def test_all_that_the_installed_generate_passes_arrives(monkeypatch, name):
     family = FAMILIES[name]
     built = ours_only(family).eval()
     seen = set()
-    from longsum_lib.models import arguments
+    from longsum_lib.models.core import arguments
 
     monkeypatch.setattr(arguments, "settle", lambda owner, known, given: seen.update(set(given) - known) or given)
     for mode in MODES:
@@ -278,7 +278,7 @@ def test_a_head_for_fine_tuning_may_be_missing_and_is_named(checkpoint):
 
 
 def test_a_mistake_in_our_own_code_stays_what_it_is(checkpoint, monkeypatch):
-    from longsum_lib.models import led_model
+    from longsum_lib.models.led import model as led_model
 
     def broken(config):
         return config.no_such_field
@@ -291,8 +291,8 @@ def test_a_mistake_in_our_own_code_stays_what_it_is(checkpoint, monkeypatch):
 
 def mistake_of_ours(self):
     """Raise as if a line of the library had."""
-    code = compile("raise AttributeError('internal')", "longsum_lib/models/led_model.py", "exec")
-    exec(code, {"__name__": "longsum_lib.models.led_model"})
+    code = compile("raise AttributeError('internal')", "longsum_lib/models/led/model.py", "exec")
+    exec(code, {"__name__": "longsum_lib.models.led.model"})
 
 
 def test_a_damaged_config_is_still_a_damaged_checkpoint(checkpoint, tmp_path):

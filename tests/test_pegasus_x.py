@@ -6,8 +6,8 @@ import transformers
 from families import FAMILIES, inputs, ours_only, pair, pegasus_x_config
 from transformers.models.pegasus_x.modeling_pegasus_x import PegasusXSinusoidalPositionalEmbedding
 
+from longsum_lib.models.core.positions import SinusoidalPositions, sinusoids
 from longsum_lib.models.pegasus_x import PegasusXModel
-from longsum_lib.models.positions import SinusoidalPositions, sinusoids
 
 PEGASUS_X = FAMILIES["pegasus_x"]
 

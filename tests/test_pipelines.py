@@ -7,7 +7,7 @@ from tiny_checkpoint import LONGEST, TEXT, make_checkpoint, make_tokenizer
 
 from longsum_lib import DocumentText, load, load_tokenizer, pipeline, summarize
 from longsum_lib.errors import DeviceError, DocumentError, DocumentTooLong, OptionError, UnknownOption
-from longsum_lib.pipelines import SummarizationPipeline
+from longsum_lib.generation.pipelines import SummarizationPipeline
 
 TEXTS = [TEXT[:150], TEXT[30:90], "The clerk wrote."]
 SHORT = {"max_length": 10, "min_length": 4}

@@ -6,7 +6,7 @@ import transformers
 from families import FAMILIES
 
 from longsum_lib import AutoModelForSeq2SeqLM, LEDForConditionalGeneration, PegasusXForConditionalGeneration
-from longsum_lib.models.auto import quiet_transformers
+from longsum_lib.loading.auto import quiet_transformers
 
 SIZES = {"d_model": 64, "encoder_ffn_dim": 128, "decoder_ffn_dim": 128}
 

@@ -5,7 +5,7 @@ import torch
 from transformers import LEDConfig, LongT5Config
 
 from longsum_lib import LEDForConditionalGeneration, LongT5ForConditionalGeneration
-from longsum_lib.models import layers
+from longsum_lib.models.core import layers
 
 LED = {
     "vocab_size": 60,

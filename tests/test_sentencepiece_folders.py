@@ -8,7 +8,7 @@ from families import FAMILIES
 
 from longsum_lib import load_tokenizer
 from longsum_lib.errors import CorruptCheckpoint
-from longsum_lib.models import sentencepiece_files
+from longsum_lib.loading import sentencepiece_files
 
 sentencepiece = pytest.importorskip("sentencepiece")
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longsum_lib.generation.sentences import paragraph_spans, sentence_spans, split_sentences
-from longsum_lib.splitting import split_text
+from longsum_lib.generation.splitting import split_text
 
 FOLDER = Path(__file__).parent / "sentences"
 LANGUAGES = ("de", "en", "ja", "zh")

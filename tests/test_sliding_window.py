@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longsum_lib.attention import patterns, sliding_window_attention
-from longsum_lib.attention.global_rows import overwrite_global_rows
-from longsum_lib.attention.sliding_window import local_rows
-from longsum_lib.attention.weights import global_token_weights, sliding_window_weights
+from longsum_lib.attention.sliding_window.attention import local_rows
+from longsum_lib.attention.sliding_window.global_rows import overwrite_global_rows
+from longsum_lib.attention.sliding_window.weights import global_token_weights, sliding_window_weights
 
 
 def draw(batch, heads, length, dim, dtype=torch.float32, grad=False):

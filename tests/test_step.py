@@ -9,10 +9,10 @@ from test_lsg import CLASSES
 from torch import nn
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from longsum_lib.models.step.decoder import StepDecoder
-from longsum_lib.models.step.generating import StepCache, can_step
-from longsum_lib.models.step.products import Product, Unreadable
-from longsum_lib.models.step.rows import Rows
+from longsum_lib.models.core.step.decoder import StepDecoder
+from longsum_lib.models.core.step.generating import StepCache, can_step
+from longsum_lib.models.core.step.products import Product, Unreadable
+from longsum_lib.models.core.step.rows import Rows
 
 LSG_FIELDS = {
     "vocab_size": 101,
@@ -309,7 +309,7 @@ def test_whoever_begins_to_look_finds_an_ordinary_cache(name, beams, steps_taken
     wanted = long_way(model, given, max_new_tokens=7, num_beams=beams)
     inspects = Inspects(model)
     monkeypatch.setattr(type(model), "forward", lambda self, *args, **kwargs: inspects.spy(*args, **kwargs))
-    monkeypatch.setattr("longsum_lib.models.step.generating.can_step", lambda model: True)
+    monkeypatch.setattr("longsum_lib.models.core.step.generating.can_step", lambda model: True)
     criteria = StoppingCriteriaList([inspects])
     written = model.generate(**given, max_new_tokens=7, num_beams=beams, stopping_criteria=criteria)
     assert torch.equal(written, wanted)

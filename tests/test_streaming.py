@@ -4,11 +4,11 @@ import pytest
 import torch
 from transformers import LEDConfig, LongT5Config, PegasusXConfig
 
-from longsum_lib.models import streaming
-from longsum_lib.models.bigbird_pegasus import BigBirdPegasusConfig, BigBirdPegasusEncoder
-from longsum_lib.models.led_model import LEDEncoder
-from longsum_lib.models.longt5 import LongT5Encoder
-from longsum_lib.models.looking import freedom_of
+from longsum_lib.models.bigbird_pegasus.model import BigBirdPegasusConfig, BigBirdPegasusEncoder
+from longsum_lib.models.core import streaming
+from longsum_lib.models.core.looking import freedom_of
+from longsum_lib.models.led.model import LEDEncoder
+from longsum_lib.models.longt5.model import LongT5Encoder
 from longsum_lib.models.pegasus_x import PegasusXEncoder
 
 BART = {

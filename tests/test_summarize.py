@@ -22,8 +22,9 @@ from longsum_lib.errors import (
     OptionError,
     OutOfWorldWarning,
 )
-from longsum_lib.models import checkpoint_files, devices, writing
-from longsum_lib.splitting import split_text
+from longsum_lib.generation import writer as writing
+from longsum_lib.generation.splitting import split_text
+from longsum_lib.loading import checkpoint_files, devices
 
 LONG = " ".join([TEXT] * 7)
 

@@ -8,9 +8,12 @@ import math
 import pytest
 import torch
 
-from longsum_lib import corpus_stream, first_weights, recipes, training
+from longsum_lib.cli.commands import train as train_command
 from longsum_lib.corpus.tokenizer import BOS, EOS, PAD, bundled_tokenizer
 from longsum_lib.errors import OptionError
+from longsum_lib.tiny import first_weights, recipes
+from longsum_lib.tiny import stream as corpus_stream
+from longsum_lib.tiny import train as training
 
 SHORT = corpus_stream.Recipe(steps=6, tokens_per_batch=192, short_tokens_per_batch=192, warmup_steps=1)
 
@@ -216,10 +219,10 @@ def test_an_unknown_mechanism_is_refused_by_name(tmp_path):
 
 def _recipe_of(monkeypatch, *arguments):
     parser = argparse.ArgumentParser()
-    training.add_train_arguments(parser)
+    train_command.add(parser)
     seen = {}
-    monkeypatch.setattr(training, "train", lambda output, recipe, **rest: seen.update(recipe=recipe, **rest))
-    assert training.run_train(parser.parse_args(["--output", "x", *arguments])) == 0
+    monkeypatch.setattr(train_command, "train", lambda output, recipe, **rest: seen.update(recipe=recipe, **rest))
+    assert train_command.run(parser.parse_args(["--output", "x", *arguments])) == 0
     return seen
 
 
@@ -242,7 +245,7 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     parser = argparse.ArgumentParser()
-    training.add_train_arguments(parser)
-    monkeypatch.setattr(training, "train", stop)
-    assert training.run_train(parser.parse_args(["--output", "runs/x"])) == 130
+    train_command.add(parser)
+    monkeypatch.setattr(train_command, "train", stop)
+    assert train_command.run(parser.parse_args(["--output", "runs/x"])) == 130
     assert "--resume" in capsys.readouterr().err

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from longsum_lib.attention import KeySet, block_attention, dense_attention, patterns
-from longsum_lib.attention.key_sets import Span, pieces
-from longsum_lib.attention.transient_global import complete_blocks, transient_global_attention, transient_sums
+from longsum_lib.attention.engine.key_sets import Span, pieces
+from longsum_lib.attention.transient_global.attention import complete_blocks, transient_global_attention, transient_sums
 
 LENGTHS = [1, 2, 7, 16, 33, 64, 129, 300]
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from longsum_lib import viz
 from longsum_lib.attention import patterns
-from longsum_lib.attention.big_bird_blocks import random_block_table
+from longsum_lib.attention.random_blocks import random_block_table
 from longsum_lib.viz import figures, masks, palette, reach
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -56,7 +56,7 @@ def make_checkpoint(folder: Path, *, tokenizer: bool = True, **changes) -> Path:
     """Save a random tiny LED (safetensors) and, if wanted, its tokenizer."""
     import torch
 
-    from longsum_lib.models.led import LEDForConditionalGeneration
+    from longsum_lib.models.led.heads import LEDForConditionalGeneration
 
     torch.manual_seed(0)
     model = LEDForConditionalGeneration(make_config(**changes))

@@ -54,7 +54,7 @@ def row(name: str, numbers: dict, card: float) -> tuple[str, ...]:
 
 def fp16_safe(name: str) -> bool:
     """Whether a published model stays inside the range of fp16."""
-    from longsum_lib.models.registry import HUB_MODELS, MODEL_TYPES
+    from longsum_lib.loading.registry import HUB_MODELS, MODEL_TYPES
 
     model_type = next(model.model_type for model in HUB_MODELS if model.name == name)
     return MODEL_TYPES[model_type].fp16_safe

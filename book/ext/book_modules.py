@@ -17,16 +17,7 @@ PAGE = "book/api/inside"
 PLACE = "% the remaining modules stand here"
 LISTED = re.compile(r"^\.\. automodule:: (\S+)", re.MULTILINE)
 # They serve the command and the terminal; nobody imports them.
-UNLISTED = {
-    "longsum_lib.cli",
-    "longsum_lib.corpus.command",
-    "longsum_lib.evaluation.command",
-    "longsum_lib.finetuning_command",
-    "longsum_lib.generation.command",
-    "longsum_lib.generation.evidence.command",
-    "longsum_lib.reading",
-    "longsum_lib.terminal",
-}
+UNLISTED = {"longsum_lib.generation.reading", "longsum_lib.terminal"}
 
 
 def public_modules() -> list[str]:
@@ -34,7 +25,12 @@ def public_modules() -> list[str]:
     import longsum_lib
 
     found = pkgutil.walk_packages(longsum_lib.__path__, "longsum_lib.")
-    return sorted(m.name for m in found if not m.ispkg and "._" not in m.name and m.name not in UNLISTED)
+    return sorted(module.name for module in found if _listed(module))
+
+
+def _listed(module: pkgutil.ModuleInfo) -> bool:
+    served = module.name.startswith("longsum_lib.cli.") or module.name in UNLISTED
+    return not (module.ispkg or served or "._" in module.name)
 
 
 def listed_modules() -> list[str]:

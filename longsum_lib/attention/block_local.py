@@ -5,13 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from longsum_lib.attention import patterns
+from longsum_lib.attention.arguments import check_tensors
+from longsum_lib.attention.engine.attend import KeySet, block_attention
+from longsum_lib.attention.engine.opaque import opaque
+from longsum_lib.attention.reference import dense_attention
 from longsum_lib.upstream.torch import tracing
-
-from . import patterns
-from .checks import check_tensors
-from .engine import KeySet, block_attention
-from .opaque import opaque
-from .reference import dense_attention
 
 
 def block_local_attention(

@@ -5,14 +5,13 @@ ROUGE, bootstrap intervals, how much is copied from where, and what can be had w
 and the sentences closest to the reference.
 """
 
+from longsum_lib.datasets import Example, Source
 from longsum_lib.evaluation.baselines import extracted, extractive_oracle, lead
 from longsum_lib.evaluation.bootstrap import interval_of_mean, interval_of_ratio
-from longsum_lib.evaluation.command import add_data_arguments, add_evaluate_arguments, run_evaluate
-from longsum_lib.evaluation.datasets import Example, Source
+from longsum_lib.evaluation.evaluate import FIRST_SEED, Generated, evaluate, generate_summaries
 from longsum_lib.evaluation.facts import TENTHS, Counts, FactScores, read_facts, score_facts
 from longsum_lib.evaluation.report import format_table
 from longsum_lib.evaluation.rouge_scores import ROUGE_NAMES, rouge, rouge_of_pair
-from longsum_lib.evaluation.running import FIRST_SEED, Generated, evaluate, generate_summaries
 from longsum_lib.evaluation.scores import TextScores, score_all
 from longsum_lib.evaluation.store import SummaryStore
 from longsum_lib.evaluation.text import (
@@ -40,8 +39,6 @@ __all__ = [
     "SummaryStore",
     "TextScores",
     "Texts",
-    "add_data_arguments",
-    "add_evaluate_arguments",
     "describe",
     "evaluate",
     "extracted",
@@ -60,7 +57,6 @@ __all__ = [
     "repetition",
     "rouge",
     "rouge_of_pair",
-    "run_evaluate",
     "score_all",
     "score_facts",
     "split_sentences",

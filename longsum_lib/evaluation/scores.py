@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from longsum_lib.datasets import Example
 from longsum_lib.errors import MissingExtra
 from longsum_lib.evaluation.baselines import LEAD_SENTENCES, extracted, extractive_oracle, lead
 from longsum_lib.evaluation.bootstrap import interval_of_mean
-from longsum_lib.evaluation.datasets import Example
 from longsum_lib.evaluation.facts import TENTHS, Counts, FactScores
 from longsum_lib.evaluation.rouge_scores import ROUGE_NAMES, rouge_of_pair
 from longsum_lib.evaluation.text import Texts, describe, mean, pairs_by_place

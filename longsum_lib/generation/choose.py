@@ -54,7 +54,7 @@ def model_for(foreign: bool, asked: str | None, default: str, anyway: bool, whic
 
 def is_bundled(name: str) -> bool:
     """Whether a model's name, or its folder, is that of a bundled one."""
-    from longsum_lib.models.checkpoint_files import bundled_models
+    from longsum_lib.loading.checkpoint_files import bundled_models
 
     bundled = bundled_models()
     return name in bundled or (bool(name) and Path(name).resolve() in {path.resolve() for path in bundled.values()})

@@ -75,7 +75,7 @@ def read_file_settings(model: PreTrainedModel) -> FileSettings:
 
 
 def _folder(model: PreTrainedModel) -> Path | None:
-    from longsum_lib.models.checkpoint_files import find_checkpoint
+    from longsum_lib.loading.checkpoint_files import find_checkpoint
 
     name = str(getattr(model, "name_or_path", "") or "")
     if not name:
@@ -88,7 +88,7 @@ def _folder(model: PreTrainedModel) -> Path | None:
 
 def _layers(folder: Path | None) -> Layers:
     """Return the three places in their order, each with the values that it has."""
-    from longsum_lib.models.checkpoint_files import read_json
+    from longsum_lib.loading.checkpoint_files import read_json
 
     if folder is None:
         return []

@@ -18,11 +18,11 @@ from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPastAndCrossAttentions
 
-from ..attention.block_local import block_local_attention, block_local_weights, token_rows
-from ..attention.running import RunningAttention
-from .arguments import takes
-from .cache import SharedGenerationMixin
-from .layers import (
+from longsum_lib.attention.block_local import block_local_attention, block_local_weights, token_rows
+from longsum_lib.attention.engine.running import RunningAttention
+from longsum_lib.models.core.arguments import takes
+from longsum_lib.models.core.cache import SharedGenerationMixin
+from longsum_lib.models.core.layers import (
     DecoderLayer,
     FeedForward,
     by_chunks,
@@ -34,12 +34,12 @@ from .layers import (
     run_decoder,
     split_heads,
 )
-from .looking import Freedom, freedom_of
-from .masks import to_padding
-from .positions import ScaledEmbedding, SinusoidalPositions
-from .pretrained import CheckedLoading
-from .seq2seq import ConditionalGeneration, EncoderDecoder
-from .streaming import can_stream, chunks, run_chunks, where_to, whole_blocks
+from longsum_lib.models.core.looking import Freedom, freedom_of
+from longsum_lib.models.core.masks import to_padding
+from longsum_lib.models.core.positions import ScaledEmbedding, SinusoidalPositions
+from longsum_lib.models.core.pretrained import CheckedLoading
+from longsum_lib.models.core.seq2seq import ConditionalGeneration, EncoderDecoder
+from longsum_lib.models.core.streaming import can_stream, chunks, run_chunks, where_to, whole_blocks
 
 __all__ = ["PegasusXDecoder", "PegasusXEncoder", "PegasusXForConditionalGeneration", "PegasusXModel"]
 

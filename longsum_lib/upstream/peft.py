@@ -4,7 +4,7 @@
 release     what it does
 ==========  ===========================================================================================
 0.18        Adapters on an embedding look ids up by themselves, and multiply by ``embed_scale`` if the
-            embedding has one (:class:`longsum_lib.models.positions.ScaledEmbedding`).
+            embedding has one (:class:`longsum_lib.models.core.positions.ScaledEmbedding`).
 0.21        Prefix tuning hands its prompt to ``forward`` as ``past_key_values``, beside the empty cache
             that transformers 5.24's ``generate`` made under the name ``cache``, and again for every token.
             transformers' own classes then write as if there were no prefix.

@@ -141,7 +141,7 @@ def read_sources(
 
 def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[list[int], np.ndarray]:
     """Token ids of the text and the characters of each."""
-    from longsum_lib.models.auto import quiet_transformers
+    from longsum_lib.loading.auto import quiet_transformers
 
     if not isinstance(text, str) or not text.strip():
         raise DocumentError("the document is empty; expected a text with at least one word")
@@ -166,7 +166,7 @@ def _weights(
     import torch
 
     from longsum_lib.generation.options import settle
-    from longsum_lib.models.writing import Options, Writer
+    from longsum_lib.generation.writer import Options, Writer
 
     writing = settle({"num_beams": num_beams, "max_new_tokens": max_new_tokens})
     writer = Writer(model, tokenizer, type(model).__name__, Options(writing))

@@ -154,7 +154,7 @@ def big_bird_kinds(
         length: Number of tokens; the last block may be cut.
         block_size: Tokens a block.
         num_random_blocks: Random blocks that a block of queries sees.
-        random_blocks: How they are chosen; see :mod:`longsum_lib.attention.big_bird_blocks`.
+        random_blocks: How they are chosen; see :mod:`longsum_lib.attention.random_blocks`.
         seed: Seed of the draw.
         head: Which head's choice to show.
         table: ``(heads, blocks, r)`` integers, the random blocks of every query block, such as
@@ -170,7 +170,7 @@ def big_bird_kinds(
     if table is None:
         if length <= (5 + 2 * num_random_blocks) * block_size:
             return full_kinds(length)
-        from longsum_lib.attention.big_bird_blocks import random_block_table
+        from longsum_lib.attention.random_blocks import random_block_table
 
         sizes = {"seed": seed, "block_size": block_size}
         table = random_block_table(random_blocks, count, head + 1, num_random_blocks, **sizes)

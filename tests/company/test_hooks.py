@@ -5,8 +5,8 @@ import torch
 from company import EACH, EACH_FAMILY, both, document, encoder_of, first, layers_of, loss_of, near, ours_of, states_of
 from torch import nn
 
-from longsum_lib.models import streaming
-from longsum_lib.models.looking import Freedom, freedom_of
+from longsum_lib.models.core import streaming
+from longsum_lib.models.core.looking import Freedom, freedom_of
 
 QUIET = pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
 

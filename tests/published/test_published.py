@@ -9,8 +9,8 @@ import torch
 import transformers
 
 from longsum_lib import load, load_tokenizer, make_document
-from longsum_lib.models import checkpoint_files, registry
-from longsum_lib.models.auto import quiet_transformers
+from longsum_lib.loading import checkpoint_files, registry
+from longsum_lib.loading.auto import quiet_transformers
 
 pytestmark = pytest.mark.network
 

@@ -8,7 +8,7 @@ import warnings
 from longsum_lib.errors import LongsumWarning, MissingExtra
 from longsum_lib.generation.document_text import DocumentText
 from longsum_lib.generation.documents.kinds import find_kind
-from longsum_lib.reading import check_encoding, decode_text, read_bytes
+from longsum_lib.generation.reading import check_encoding, decode_text, read_bytes
 
 
 def read_document(

@@ -49,7 +49,7 @@ def sentence_attention(
     """
     if tokenizer is None or not getattr(tokenizer, "is_fast", False):
         raise OptionError("to read a model's attention its fast tokenizer is needed; load_tokenizer gives it")
-    from longsum_lib.models.auto import max_input_tokens, quiet_transformers
+    from longsum_lib.loading.auto import max_input_tokens, quiet_transformers
 
     limit = max_input_tokens(model.config)
     cut = {"truncation": True, "max_length": limit} if limit else {"truncation": False}
@@ -68,7 +68,7 @@ def _weights(model: PreTrainedModel, document: list[int], summary: list[int]) ->
     """Mean over layers and heads of the decoder's weights on the document: ``(written, length)``."""
     import torch
 
-    from longsum_lib.models.registry import model_type_of
+    from longsum_lib.loading.registry import model_type_of
 
     ids = torch.tensor([document], device=model.device)
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}

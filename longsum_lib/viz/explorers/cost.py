@@ -16,7 +16,7 @@ QUANTIZATIONS = ("none", "int8", "nf4", "fp4")
 class CostCalculator(Explorer):
     """Memory and multiply-adds of a summary: model, length, beams, number format, quantization.
 
-    The script evaluates the formulas of :mod:`longsum_lib.memory_formulas`; a test holds both equal. It marks what fits
+    The script evaluates the formulas of :mod:`longsum_lib.budget.formulas`; a test holds both equal. It marks what fits
     a T4 and an A100, and what full attention would cost.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from longsum_lib.attention.lsg_sparse import check_geometry
+from longsum_lib.attention.lsg.sparse import check_geometry
 from longsum_lib.errors import OptionError, UnknownOption, did_you_mean
 from longsum_lib.viz.explorers import assets
 

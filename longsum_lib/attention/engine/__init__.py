@@ -1,0 +1,1 @@
+"""Attention block by block: key sets, kernels, and the merge of their parts."""

@@ -1,0 +1,23 @@
+"""Which kernel computes a piece."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from longsum_lib.attention.engine.kernels import fused_cpu, fused_cuda
+from longsum_lib.attention.engine.kernels.base import Kernel
+from longsum_lib.attention.engine.kernels.eager import Eager
+
+
+def choose_kernel(query: Tensor, scale: float, dropout: float) -> Kernel:
+    """Fused on CPU and CUDA, plain products elsewhere and where weights are dropped."""
+    if not dropout and not math.isnan(scale):
+        if fused_cpu.can_run(query):
+            return fused_cpu.FusedCPU(scale)
+        if fused_cuda.can_run(query):
+            return fused_cuda.FusedCUDA(scale)
+    seed = int(torch.randint(0, 2**62, (), device="cpu")) if dropout else 0
+    return Eager(scale, dropout, seed)

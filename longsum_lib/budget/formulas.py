@@ -1,0 +1,311 @@
+"""How much memory a model needs for an input, and how many multiply-adds: formulas of a few numbers.
+
+Everything here is plain arithmetic, without torch: :func:`plan` makes a dictionary of numbers of a dictionary of
+numbers, and the book's calculator evaluates the same formulas in the browser. What they mean for a model, a card or a
+command line is in :mod:`longsum_lib.memory`. Sizes are in bytes; a *copy* is one set of states, ``length · d_model``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+FAMILIES = ("led", "pegasus_x", "longt5_local", "longt5_tglobal", "lsg", "bigbird_pegasus", "full")
+"""Kinds of encoders; ``full`` is BART's layer with one fused full attention, for comparison."""
+
+MEBIBYTE = 2**20
+STREAMING = ("led", "pegasus_x", "longt5_local", "longt5_tglobal", "bigbird_pegasus")
+"""Encoders whose layers long inputs pass in runs of rows, see longsum_lib.models.core.streaming."""
+
+ROWS_PER_CALL = 4096  # queries of one attention call, see longsum_lib.attention.engine.key_sets
+ROWS_PER_CHUNK = 512  # rows of a feed-forward chunk, see longsum_lib.models.core.layers
+ROWS_PER_STEP = {"cpu": 2048, "gpu": 16384}  # rows that stream through a layer, see longsum_lib.models.core.streaming
+SCORES_PER_CALL = (
+    2**26
+)  # on a GPU, where the plain kernel stores the scores of a call: see longsum_lib.attention.engine.attend
+WORKSPACE = {"cpu": 20 * MEBIBYTE, "gpu": 512 * MEBIBYTE}
+"""What is taken beside tensors. CPU: by the matrix library and the allocator, measured. GPU: by CUDA, an estimate."""
+
+BITS = {"none": 0.0, "int8": 8.0, "nf4": 4.127, "fp4": 4.127, "nf4-plain": 4.5, "fp4-plain": 4.5}
+"""Bits of a quantized weight with its share of the scales: 4-bit with one scale for 64 weights, itself of 8 bits with
+one for 256 unless ``plain``."""
+
+# What a run may say, and what it is otherwise; a model says the rest.
+DEFAULTS: dict[str, float | str] = {
+    "family": "full",
+    "gated": 0,
+    "untied_head": 0,
+    "window": 0,
+    "block_size": 0,
+    "globals": 0,
+    "random_blocks": 0,
+    "sparse_block_size": 0,
+    "sparsity_factor": 0,
+    "sinusoids": 0,
+    "buckets": 0,
+    "positions": 0,
+    "decoder_positions": 0,
+    "limit": 0,
+    "length": 16384,
+    "batch": 1,
+    "beams": 1,
+    "new_tokens": 256,
+    "bytes_per_number": 4,
+    "fp16": 0,
+    "quantization": "none",
+    "device": "cpu",
+}
+
+
+def plan(numbers: Mapping[str, float | str]) -> dict[str, float]:
+    """Predict memory and work of a summary.
+
+    Args:
+        numbers: The model: ``family``, ``vocabulary``, ``d_model``, ``inner`` (heads times their size), ``heads``,
+            ``ffn``, ``gated`` (three products in the feed-forward block), ``encoder_layers``, ``decoder_layers``,
+            ``window`` (one-sided), ``block_size``, ``globals``, ``random_blocks``, ``sparse_block_size``,
+            ``sparsity_factor``, ``sinusoids`` (position tables are computed), ``buckets``, ``positions``,
+            ``decoder_positions``, ``untied_head``. The run: ``length``, ``batch``, ``beams``, ``new_tokens``,
+            ``bytes_per_number``, ``fp16`` (they are fp16, not bf16), ``quantization``, ``device``. See ``DEFAULTS``.
+
+    Returns:
+        ``parameters``, of them ``quantizable``; in bytes ``weights``, ``encoder`` and ``decoder`` (peaks beyond the
+        weights), of the latter ``cross_cache`` and ``self_cache``, ``workspace`` and ``total``, the peak of all;
+        ``pairs`` of one layer, and multiply-adds: ``encoder_work``, ``cross_work`` (once a document) and
+        ``token_work`` (for one more token of every beam).
+    """
+    m = {**DEFAULTS, **numbers}
+    weights = weight_numbers(m)
+    encoder = encoder_bytes(m)
+    decoder = decoder_bytes(m)
+    workspace = WORKSPACE[m["device"]]
+    return {
+        **weights,
+        "encoder": encoder,
+        **decoder,
+        "workspace": workspace,
+        "total": weights["weights"] + max(encoder, decoder["decoder"]) + workspace,
+        "pairs": attention_pairs(m),
+        **work_numbers(m),
+    }
+
+
+# --- weights ----------------------------------------------------------------------------------------
+
+
+def is_t5(m: Mapping) -> bool:
+    """Whether the model is of T5's family: no biases, no position table, scales instead of norms with shifts."""
+    return m["family"] in ("longt5_local", "longt5_tglobal")
+
+
+def products_of_ffn(m: Mapping) -> float:
+    """Matrix products of a feed-forward block."""
+    return 3 if m["gated"] else 2
+
+
+def weight_numbers(m: Mapping) -> dict[str, float]:
+    """Count parameters (tables that are stored beside them too), and the bytes of all."""
+    d, inner, f = m["d_model"], m["inner"], m["ffn"]
+    enc, dec = m["encoder_layers"], m["decoder_layers"]
+    led, t5 = m["family"] == "led", is_t5(m)
+    per_attention = 7 if led else 4  # LED projects global tokens by matrices of their own
+    matrices = (per_attention * enc + 8 * dec) * d * inner
+    wo = (enc + dec) * d * f
+    feed_forward = products_of_ffn(m) * wo
+    quantizable = matrices + feed_forward - (wo if t5 else 0)
+    embeddings = m["vocabulary"] * d * (2 if m["untied_head"] else 1)
+    others = _tables(m) + _biases_and_norms(m)
+    parameters = matrices + feed_forward + embeddings + others
+    size = m["bytes_per_number"]
+    bits = BITS[m["quantization"]]
+    quantized = quantizable * (bits / 8 if bits else size)
+    wide = wo * max(0, 4 - size) if t5 and size == 2 and m["fp16"] else 0  # `wo` stays in fp32
+    kept = (parameters - quantizable) * size + wide
+    return {"parameters": parameters, "quantizable": quantizable, "weights": quantized + kept}
+
+
+def _tables(m: Mapping) -> float:
+    d, family = m["d_model"], m["family"]
+    positions = (m["positions"] + m["decoder_positions"]) * d
+    logits_bias = 0 if is_t5(m) or family == "pegasus_x" else m["vocabulary"]
+    global_rows = {"pegasus_x": m["globals"], "lsg": 512}.get(family, 0) * d
+    buckets = m["buckets"] * m["heads"] * (3 if family == "longt5_tglobal" else 2)
+    return positions + logits_bias + global_rows + buckets
+
+
+def _biases_and_norms(m: Mapping) -> float:
+    d, f, enc, dec = m["d_model"], m["ffn"], m["encoder_layers"], m["decoder_layers"]
+    if is_t5(m):
+        per_layer = 3 if m["family"] == "longt5_tglobal" else 2
+        return (per_layer * enc + 3 * dec + 2) * d
+    norms = 2 * d * ((3 if m["family"] == "pegasus_x" else 2) * enc + 3 * dec + 2)
+    with_biases = m["family"] in ("led", "lsg", "full")
+    attention = ((7 if m["family"] == "led" else 4) * enc + 8 * dec) * d if with_biases else 0
+    return norms + attention + (enc + dec) * (f + d)
+
+
+# --- peaks ------------------------------------------------------------------------------------------
+
+
+def copy_bytes(m: Mapping) -> float:
+    """Bytes of one copy of the states."""
+    return m["batch"] * m["length"] * m["d_model"] * m["bytes_per_number"]
+
+
+def encoder_bytes(m: Mapping) -> float:
+    """Peak of the encoder beyond the weights, at inference.
+
+    A layer that streams holds one copy of the states and the temporaries of a few thousand rows. A short input, and
+    LSG, pass through a layer at once, which holds its input, queries, keys, values and the context that it computes:
+    five copies; a sixth are normalized states, or LSG's selected keys and values.
+    """
+    copies, rows = state_bytes(m), m["batch"] * m["length"]
+    table = m["length"] * m["d_model"] * 4 if m["family"] == "pegasus_x" else 0  # of positions, in fp32
+    streams = m["family"] in STREAMING and rows > ROWS_PER_STEP[m["device"]]
+    layer = _streamed_bytes(m) if streams else _whole_bytes(m)
+    return copies + _side_bytes(m) + table + layer
+
+
+def state_bytes(m: Mapping) -> float:
+    """Bytes of the states between layers: those of T5 stay in fp32 beside fp16 weights."""
+    return copy_bytes(m) * (2 if is_t5(m) and m["fp16"] else 1)
+
+
+def _side_bytes(m: Mapping) -> float:
+    """Keys and values of transient global tokens."""
+    return 2 * copy_bytes(m) / m["block_size"] if m["family"] == "longt5_tglobal" else 0
+
+
+def _whole_bytes(m: Mapping) -> float:
+    """Temporaries of a layer through which all rows pass at once."""
+    copies = copy_bytes(m)
+    out = 4 * copies * m["inner"] / m["d_model"]  # query, key, value and context
+    if m["family"] == "lsg":
+        out += 2 * copies / m["sparsity_factor"] if m["sparsity_factor"] else 0
+    elif m["family"] in ("pegasus_x", "bigbird_pegasus", "full"):
+        out += copies
+    feeding = copies * m["inner"] / m["d_model"] + _chunk_bytes(m)
+    return max(out + _call_bytes(m, m["length"]), feeding)
+
+
+def _chunk_bytes(m: Mapping) -> float:
+    """Temporaries of a chunk of the feed-forward block: its inner states before and after the activation."""
+    rows = min(m["batch"] * m["length"], ROWS_PER_CHUNK)
+    return rows * (products_of_ffn(m) * m["ffn"] + 2 * m["d_model"]) * m["bytes_per_number"]
+
+
+def _call_bytes(m: Mapping, rows: float) -> float:
+    """Temporaries of an attention call: its output and that of the call before; on a GPU the scores too."""
+    call = min(rows, ROWS_PER_CALL)
+    output = (2 if rows > ROWS_PER_CALL else 1) * call * m["inner"] * m["bytes_per_number"]
+    scores = 0
+    if m["device"] == "gpu":  # fp32, three at a time: scores, shifted, exponentials
+        scores = 12 * min(SCORES_PER_CALL, m["heads"] * call * keys_per_query(m))
+    return output + scores + rows * m["heads"] * 4
+
+
+def _streamed_bytes(m: Mapping) -> float:
+    """Temporaries of a layer through which runs of rows pass one after another.
+
+    While a run moves on, keys and values around the run before and around the new one exist; then its queries,
+    their context and the output of the attention call.
+    """
+    n, step, size = m["length"], ROWS_PER_STEP[m["device"]], m["bytes_per_number"]
+    row = m["inner"] * size
+    reach = 2 * m["block_size"] if m["family"] == "bigbird_pegasus" else 2 * m["window"]
+    near, rest = min(n, step + reach), max(0, n - step)
+    first = 2 * near + 3 * min(n, step)
+    later = 2 * near + 2 * min(step + reach, rest + reach / 2) + 3 * min(step, rest)
+    attending = max(first, later) * row + _call_bytes(m, min(n, step))
+    feeding = (2 * near + 2 * min(n, step)) * row + _chunk_bytes(m)
+    global_scores = 4 * m["globals"] * m["heads"] * n * 4 if m["family"] == "led" else 0
+    return max(attending, feeding) + global_scores
+
+
+def decoder_bytes(m: Mapping) -> dict[str, float]:
+    """Peak of the decoder: the encoder's output, keys and values of both attentions, projections, the logits."""
+    copies, size = copy_bytes(m), m["bytes_per_number"]
+    per_copy = m["inner"] / m["d_model"]
+    cross = 2 * m["decoder_layers"] * copies * per_copy  # one set a document, whatever the beams
+    rows = m["batch"] * m["beams"]
+    own = 2 * m["decoder_layers"] * rows * m["new_tokens"] * m["inner"] * size
+    logits = 6 * rows * m["vocabulary"] * 4
+    # PEGASUS-X keeps its tables of positions, that of the decoder with 1,024 rows.
+    table = (m["length"] + 1024) * m["d_model"] * 4 if m["family"] == "pegasus_x" else 0
+    # While a layer's keys and values are laid out by heads, they exist twice.
+    peak = copies + table + cross + 2 * copies * per_copy + own + logits
+    return {"decoder": peak, "cross_cache": cross, "self_cache": own}
+
+
+# --- work -------------------------------------------------------------------------------------------
+
+
+def window_pairs(length: float, window: float) -> float:
+    """Pairs of a query and a key that lie at most ``window`` tokens apart."""
+    w = min(window, length - 1)
+    return length * (2 * w + 1) - w * (w + 1)
+
+
+def attention_pairs(m: Mapping) -> float:
+    """Pairs of a query and a key in one encoder layer; the queries of global tokens beside the text left out."""
+    n, family, block = m["length"], m["family"], m["block_size"]
+    if family == "led":
+        return window_pairs(n, m["window"]) + m["globals"] * n
+    if family == "longt5_local":
+        return window_pairs(n, m["window"])
+    if family == "longt5_tglobal":
+        return window_pairs(n, m["window"]) + n * (n // block)
+    if family == "pegasus_x":
+        return (n // block) * block * block + (n % block) ** 2 + n * m["globals"]
+    if family == "bigbird_pegasus" and n > (5 + 2 * m["random_blocks"]) * block:
+        # While evaluating, all its random blocks are the first one, so that five blocks differ.
+        return (n - 2 * block) * 5 * block - 2 * block * block + 2 * block * n
+    if family == "lsg" and n > 2 * block:
+        return _lsg_pairs(m)
+    return n * n
+
+
+def _lsg_pairs(m: Mapping) -> float:
+    """Own block and neighbours, selected keys on both sides, global tokens, which see everything."""
+    n, block = m["length"], m["block_size"]
+    blocks = n // block
+    keys = block * (3 * blocks - 2)
+    if m["sparsity_factor"]:
+        step, width = block / m["sparsity_factor"], m["sparse_block_size"]
+        growing = min(blocks - 2, width // step)  # blocks that see fewer: those next to an end
+        keys += 2 * (step * growing * (growing + 1) / 2 + width * (blocks - 2 - growing))
+    g = m["globals"]
+    return (keys + g * blocks) * block + g * (n + g)
+
+
+def keys_per_query(m: Mapping) -> float:
+    """Keys that one query meets on average."""
+    return attention_pairs(m) / m["length"]
+
+
+def work_numbers(m: Mapping) -> dict[str, float]:
+    """Count multiply-adds of matrix products: the encoder, the keys and values of its output, one more token."""
+    n, d, inner, batch = m["length"], m["d_model"], m["inner"], m["batch"]
+    token = 4 * d * inner + products_of_ffn(m) * d * m["ffn"]
+    layer = n * token + 2 * attention_pairs(m) * inner + _global_work(m, token)
+    cross = m["decoder_layers"] * 2 * n * d * inner
+    seen = 2 * inner * (n + m["new_tokens"] / 2)  # scores and sums over the document and half of the summary
+    step = m["decoder_layers"] * (token + 2 * d * inner + seen) + d * m["vocabulary"]
+    return {
+        "encoder_work": batch * m["encoder_layers"] * layer,
+        "cross_work": batch * cross,
+        "token_work": batch * m["beams"] * step,
+    }
+
+
+def _global_work(m: Mapping, token: float) -> float:
+    """Work of an encoder layer for its global tokens beyond the pairs counted above."""
+    n, d, inner, g = m["length"], m["d_model"], m["inner"], m["globals"]
+    if m["family"] == "pegasus_x":
+        return g * token + 2 * g * (n + g) * inner
+    if m["family"] == "longt5_tglobal":
+        return 2 * (n // m["block_size"]) * d * inner
+    if m["family"] == "led":
+        if g * m["heads"] < d:  # projections absorbed into the queries
+            return 2 * g * m["heads"] * n * d
+        return 2 * n * d * inner + 2 * g * n * inner
+    return 0

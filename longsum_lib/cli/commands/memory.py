@@ -1,0 +1,71 @@
+"""``longsum memory``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+
+from longsum_lib.cli.numbers import positive, whole_number
+from longsum_lib.memory import CARDS, GIBIBYTE, LONGEST, largest_input, model_numbers, predict
+from longsum_lib.units import gib
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``longsum memory``."""
+    argument = parser.add_argument
+    argument("model", metavar="MODEL", help="a bundled model, a checkpoint's folder or a name on the hub")
+    count = whole_number(1, LONGEST)
+    argument("--length", type=count, default=16384, metavar="N", help="input tokens (default: %(default)s)")
+    argument("--beams", type=count, default=4, metavar="N", help="beams of beam search (default: %(default)s)")
+    argument("--batch", type=count, default=1, metavar="N", help="documents at once (default: %(default)s)")
+    argument("--new-tokens", type=count, default=256, metavar="N", help="length of the summary (default: %(default)s)")
+    argument("--dtype", default="fp32", metavar="NAME", help="fp32, bf16 or fp16 (default: %(default)s)")
+    argument("--quantize", choices=("int8", "nf4", "fp4"), help="quantized weights")
+    argument("--device", choices=("cpu", "gpu"), default="cpu", help="where it runs (default: %(default)s)")
+    argument("--memory", type=positive(), metavar="GIB", help="also find the longest input that fits into so many GiB")
+    argument("--output", choices=("text", "json"), default="text", help="json is one object, in bytes (default: text)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what ``longsum memory`` was asked for."""
+    numbers = model_numbers(options.model)
+    run = {
+        "beams": options.beams,
+        "batch": options.batch,
+        "new_tokens": options.new_tokens,
+        "dtype": options.dtype,
+        "quantization": options.quantize,
+        "device": options.device,
+    }
+    result = predict(numbers, length=options.length, **run)
+    places = CARDS if options.memory is None else {f"{options.memory:g} GiB": options.memory}
+    run["device"] = "gpu" if options.memory is None else options.device
+    fits = {name: largest_input(numbers, size * GIBIBYTE, **run) for name, size in places.items()}
+    if options.output == "json":
+        print(json.dumps({"model": options.model, "length": options.length, **result, "largest_input": fits}))
+        return 0
+    _print_result(options, numbers, result, fits)
+    return 0
+
+
+def _print_result(options: argparse.Namespace, numbers: Mapping, result: Mapping, fits: Mapping) -> None:
+    kind = options.dtype if options.quantize is None else f"{options.dtype}, weights {options.quantize}"
+    print(f"{options.model}, {options.length:,} tokens, {options.beams} beams, {kind}, on a {options.device.upper()}")
+    rows = {
+        f"weights ({result['parameters'] / 1e6:.0f} million)": result["weights"],
+        "while encoding, beside them": result["encoder"],
+        "while writing, beside them": result["decoder"],
+        "  keys and values of the document": result["cross_cache"],
+        "  keys and values of the summaries": result["self_cache"],
+        "beside tensors": result["workspace"],
+        "peak": result["total"],
+    }
+    for name, size in rows.items():
+        print(f"  {name:<36} {gib(size):>10}")
+    print("longest input that fits")
+    for name, tokens in fits.items():
+        bound = " (its position table ends there)" if tokens and tokens == numbers.get("limit") else ""
+        print(f"  {name:<36} {f'{tokens:,}':>10} tokens{bound}" if tokens else f"  {name:<36}       none")
+    if numbers.get("limit") and options.length > numbers["limit"]:
+        print(f"note: this model takes at most {numbers['limit']:,} tokens")

@@ -1,0 +1,324 @@
+"""Load any checkpoint that this library has a model for, by name, without knowing its class.
+
+>>> from longsum_lib import load, load_tokenizer
+>>> model = load("led-tiny")  # doctest: +SKIP
+>>> tokenizer = load_tokenizer("led-tiny")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging as stdlib_logging
+import os
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from longsum_lib.budget.fits import check_model_fits
+from longsum_lib.errors import (
+    CheckpointError,
+    CorruptCheckpoint,
+    LongsumError,
+    NotEnoughMemory,
+    OptionError,
+    UnknownOption,
+    is_out_of_memory,
+)
+from longsum_lib.loading import checkpoint_files, devices, quantized, registry, sentencepiece_files
+from longsum_lib.models.core import arrived, pretrained
+from longsum_lib.upstream.transformers import TOKENIZER_OPTIONS
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+HUB_OPTIONS = ("revision", "cache_dir", "token", "local_files_only")
+"""Keywords that say where on the hub a checkpoint is, and how to get it."""
+
+_OWN_OPTIONS = ("task", "device", "dtype", "quantization")
+# What a wrong file makes of our own code is a ValueError; these are mistakes in code, wherever they come from.
+_MISTAKES = (AttributeError, NameError, TypeError, IndexError, AssertionError, NotImplementedError)
+
+
+def load(
+    name_or_path: str | os.PathLike,
+    *,
+    task: str = "summarization",
+    device: str | int | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    quantization: str | BitsAndBytesConfig | None = None,
+    **kwargs: object,
+) -> PreTrainedModel:
+    """Load a model in evaluation mode; its class is chosen by the checkpoint's config.
+
+    Safetensors are read first; a checkpoint that only has a ``.bin`` file is read with
+    ``torch.load(weights_only=True)``. Code in a checkpoint is never run. A checkpoint that lacks weights of
+    the model is refused, where transformers would fill them with random numbers.
+
+    Args:
+        name_or_path: A bundled name (``"led-tiny"``), a folder, or a name on the hub.
+        task: ``"summarization"``, ``"sequence-classification"``, ``"question-answering"`` or ``"features"``; for
+            encoders ``"masked-lm"`` and ``"token-classification"`` too, and what the checkpoint names by default.
+        device: ``"auto"`` (also None), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"`` or a torch device.
+        dtype: ``"auto"`` (also None: fp32 on the CPU, bf16 on a GPU that has it, else fp16 where the model is
+            safe in it), ``"fp32"``, ``"bf16"``, ``"fp16"`` or a torch dtype.
+        quantization: ``"int8"``, ``"nf4"``, ``"fp4"`` (4-bit with double quantization) or a
+            ``BitsAndBytesConfig``; needs bitsandbytes. Embeddings, heads, norms and ``wo`` of the T5 family stay
+            in ``dtype``. Leave it out for a checkpoint that was saved quantized.
+        **kwargs: ``revision``, ``cache_dir``, ``token``, ``local_files_only`` for the hub; everything else
+            goes to ``from_pretrained`` (``device_map``, for example).
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelNotFound: There is no such model.
+        NoNetwork: It is on the hub, which cannot be reached.
+        CheckpointError: Its files are damaged, incomplete, or of a model that this library does not have.
+        DeviceError: There is no such device.
+        NotEnoughMemory: It does not fit.
+        OptionError: An option makes no sense.
+
+    Cost:
+        Reads the checkpoint once; memory for one copy of the weights. On a CPU that does other work too, set
+        ``OMP_WAIT_POLICY=PASSIVE`` before torch is imported (the command does something like it): torch's threads
+        then sleep between two products rather than spin. Later it has no effect.
+    """
+    hub = {name: kwargs.pop(name) for name in HUB_OPTIONS if name in kwargs}
+    _refuse_unsafe(kwargs)
+    dtype = settle_dtype(dtype, kwargs)
+    if quantization is not None:
+        quantized.check_scheme(quantization)
+    checkpoint = checkpoint_files.find_checkpoint(name_or_path, weights=False, **hub)
+    config = checkpoint_files.read_json(checkpoint.folder / "config.json")
+    entry = registry.find_model_type(registry.detect_model_type(config), checkpoint.name)
+    quantized.check_not_quantized_yet(checkpoint.name, config, quantization)
+    saved_quantized = "quantization_config" in config
+    if saved_quantized:
+        quantized.check_installed()
+    if checkpoint.on_hub:  # download the weights only of a model that can be loaded
+        checkpoint = checkpoint_files.find_checkpoint(name_or_path, **hub)
+    model_class = registry.find_model_class(entry, task, config.get("architectures") or ())
+    pretrained.check_options(model_class, "load", kwargs, also=(*_OWN_OPTIONS, *HUB_OPTIONS))
+    weights = check_files(checkpoint, saved_quantized)
+
+    place = devices.choose_device(device)
+    number_format = devices.choose_dtype(dtype, place, entry)
+    compute = devices.choose_compute_dtype(number_format, place, entry)
+    options: dict = {"dtype": number_format, **kwargs}
+    if quantization is not None:
+        options["quantization_config"] = quantized.make_config(quantization, compute)
+    if quantization is not None or saved_quantized:
+        options.setdefault("device_map", {"": place})
+    if "device_map" not in kwargs and not saved_quantized:
+        size = number_format.itemsize if quantization is None else quantized.bytes_per_weight(quantization)
+        check_model_fits(checkpoint.name, weights * size, number_format, place)
+
+    model, info = read_model(model_class, checkpoint, place=place, **options)
+    arrived.check_mismatched(checkpoint.name, info)
+    arrived.check_arrived(model, checkpoint.name, info, task=task)
+    own_settings = quantization is not None and not isinstance(quantization, str)
+    quantized.settle(model, None if own_settings else compute)
+    model.name_or_path = checkpoint.name
+    return model.eval()
+
+
+def check_files(checkpoint: checkpoint_files.Checkpoint, saved_quantized: bool) -> int:
+    """Check that the files with the weights are whole and hold numbers of a kind that can be read.
+
+    Args:
+        checkpoint: Where they are.
+        saved_quantized: Whether ``config.json`` says how they were quantized.
+
+    Returns:
+        The number of weights, 0 if the files do not tell.
+
+    Raises:
+        CorruptCheckpoint: They are not.
+    """
+    weights, _ = checkpoint_files.check_weights(checkpoint.folder)
+    with explained(checkpoint.name):
+        files = checkpoint_files.weight_files(checkpoint.folder)
+        arrived.check_stored_kinds(files, checkpoint.name, saved_quantized)
+    return weights
+
+
+def read_model(
+    model_class: type[PreTrainedModel],
+    checkpoint: checkpoint_files.Checkpoint,
+    *arguments: object,
+    place: torch.device | None = None,
+    **options: object,
+) -> tuple[PreTrainedModel, dict]:
+    """Read a model without a word of transformers; what it reports is for the caller to judge.
+
+    Args:
+        model_class: One of this library's classes.
+        checkpoint: Where its files are.
+        *arguments: Handed to the class behind its config.
+        place: Where to put it, unless ``device_map`` is among the options.
+        **options: Of transformers' ``from_pretrained``.
+
+    Returns:
+        The model, and transformers' report of missing, unexpected and mismatched weights.
+
+    Raises:
+        CheckpointError: The files cannot be read.
+        NotEnoughMemory: It does not fit.
+    """
+    with quiet_transformers(), explained(checkpoint.name, place), pretrained.judged_by_caller():
+        model, info = model_class.from_pretrained(
+            checkpoint.folder,
+            *arguments,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported by check_mismatched, in one line
+            weights_only=True,
+            **options,
+        )
+        if place is not None and options.get("device_map") is None:
+            model.to(place)
+    return model, info
+
+
+def load_tokenizer(name_or_path: str | os.PathLike, **kwargs: object) -> PreTrainedTokenizerBase:
+    """Load a checkpoint's tokenizer; from the hub without the weights.
+
+    Args:
+        name_or_path: A bundled name, a folder, or a name on the hub, as for ``load``.
+        **kwargs: As for ``load``; everything but the hub's options goes to ``from_pretrained``.
+
+    Returns:
+        The tokenizer. For LED it is one that also pads ``global_attention_mask``.
+
+    Raises:
+        ModelNotFound: There is no such checkpoint.
+        NoNetwork: It is on the hub, which cannot be reached.
+        CorruptCheckpoint: It has no tokenizer, or a damaged one.
+    """
+    hub = {name: kwargs.pop(name) for name in HUB_OPTIONS if name in kwargs}
+    _refuse_unsafe(kwargs)
+    checkpoint = checkpoint_files.find_checkpoint(name_or_path, weights=False, **hub)
+    _check_tokenizer_options(checkpoint, kwargs)
+    # transformers builds an empty tokenizer without a word when the files are missing.
+    if not any((checkpoint.folder / name).is_file() for name in checkpoint_files.TOKENIZER_FILES):
+        raise CorruptCheckpoint(
+            f"{checkpoint.folder} holds no tokenizer; expected tokenizer.json or spiece.model "
+            "(save it beside the model with tokenizer.save_pretrained)"
+        )
+    with quiet_transformers(), explained(f"the tokenizer of {checkpoint.name}"):
+        if sentencepiece_files.is_needed(checkpoint.folder):
+            config = checkpoint_files.read_json(checkpoint.folder / "config.json")
+            return sentencepiece_files.load_from_pieces(checkpoint, registry.detect_model_type(config), **kwargs)
+        return _tokenizer_class(checkpoint).from_pretrained(checkpoint.folder, **kwargs)
+
+
+def _check_tokenizer_options(checkpoint: checkpoint_files.Checkpoint, kwargs: dict) -> None:
+    """Refuse what transformers would keep as a note on the tokenizer and never look at."""
+    settings = checkpoint.folder / "tokenizer_config.json"
+    stored = checkpoint_files.read_json(settings) if settings.is_file() else {}
+    known = TOKENIZER_OPTIONS | stored.keys()
+    for name in kwargs:
+        if name not in known:
+            raise UnknownOption.of("load_tokenizer", name, known=[*known, *HUB_OPTIONS])
+
+
+def _tokenizer_class(checkpoint: checkpoint_files.Checkpoint) -> type:
+    config = checkpoint_files.read_json(checkpoint.folder / "config.json")
+    entry = registry.MODEL_TYPES.get(registry.detect_model_type(config))
+    settings = checkpoint.folder / "tokenizer_config.json"
+    named = checkpoint_files.read_json(settings).get("tokenizer_class") if settings.is_file() else None
+    if entry is not None and named in entry.tokenizers:
+        return getattr(importlib.import_module(entry.module), entry.tokenizers[named])
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer
+
+
+def max_input_tokens(config: object) -> int | None:
+    """Return the most input tokens that a model with this config takes, None for any number."""
+    field = registry.model_type_of(config).length_field
+    return getattr(config, field) if field else None
+
+
+def max_summary_tokens(config: object) -> int | None:
+    """Return the most tokens that a model with this config can write, None for any number."""
+    field = registry.model_type_of(config).decoder_length_field
+    return getattr(config, field) if field else None
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence log messages, progress bars and Python warnings of transformers and bitsandbytes for a while.
+
+    What matters in them is checked by this library and said in its own words.
+    """
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    quantizer = stdlib_logging.getLogger("bitsandbytes")
+    quantizer_level = quantizer.level
+    logging.set_verbosity(logging.CRITICAL)
+    quantizer.setLevel(stdlib_logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        quantizer.setLevel(quantizer_level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def settle_dtype(dtype: str | torch.dtype | None, kwargs: dict) -> str | torch.dtype | None:
+    """Take ``torch_dtype``, the name that ``dtype`` has in older examples."""
+    older = kwargs.pop("torch_dtype", None)
+    if older is not None and dtype is not None:
+        raise OptionError("torch_dtype is the old name of dtype; give one of them")
+    return dtype if older is None else older
+
+
+def _refuse_unsafe(kwargs: dict) -> None:
+    if kwargs.pop("trust_remote_code", False):
+        raise OptionError("trust_remote_code: code in a checkpoint is never run here; leave the option out")
+    if kwargs.pop("weights_only", True) is not True:
+        raise OptionError("weights_only=False: files that can run code are never read here; leave the option out")
+
+
+@contextlib.contextmanager
+def explained(name: str, device: torch.device | None = None) -> Iterator[None]:
+    """Turn whatever goes wrong while files are read into one clear error of this library."""
+    try:
+        yield
+    except LongsumError:
+        raise
+    except ImportError as error:
+        raise CheckpointError(f"{name} needs a package that is not installed: {_first_line(error)}") from error
+    except Exception as error:
+        if isinstance(error, _MISTAKES) and _made_here(error):
+            raise  # a fault of this library is no damaged checkpoint
+        if is_out_of_memory(error):
+            raise NotEnoughMemory(f"not enough memory on {device or 'this machine'} to load {name}") from error
+        if type(error).__name__ == "UnpicklingError" or "weights_only" in str(error).lower():
+            raise CorruptCheckpoint(
+                f"{name}: its .bin file is damaged or holds more than tensors, and is not read; "
+                "expected model.safetensors"
+            ) from error
+        raise CorruptCheckpoint(f"{name} cannot be loaded: {_first_line(error)}") from error
+
+
+def _made_here(error: BaseException) -> bool:
+    """Tell whether an exception was raised by a line of this library."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return place is not None and place.tb_frame.f_globals.get("__name__", "").partition(".")[0] == "longsum_lib"
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    if isinstance(error, KeyError):  # its text is the key alone
+        return f"{lines[0]} is missing"
+    return lines[0] if lines else type(error).__name__

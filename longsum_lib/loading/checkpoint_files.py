@@ -1,0 +1,247 @@
+"""Where a checkpoint's files are, and whether they are whole: names, folders, the hub, safetensors headers.
+
+A checkpoint is looked for in this order: the models bundled with this library, a folder, the hub. Its files
+are checked before any model is built, so that a damaged download is one clear line and not a traceback out
+of three libraries.
+"""
+
+import dataclasses
+import json
+import os
+import re
+import struct
+import warnings
+import zipfile
+from pathlib import Path
+
+from longsum_lib.errors import CorruptCheckpoint, LongsumWarning, ModelNotFound, OptionError, did_you_mean
+from longsum_lib.loading.registry import HUB_MODELS, supported_hub_models
+
+CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
+"""The folder with the bundled models."""
+
+WEIGHT_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+)
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_LFS_POINTER = b"version https://git-lfs"
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A folder with a checkpoint, and how to call it.
+
+    Args:
+        name: The bundled name, the hub name or the folder's absolute path: loading it again finds the same.
+        folder: The folder with the files.
+        on_hub: Whether the files are from the hub.
+    """
+
+    name: str
+    folder: Path
+    on_hub: bool = False
+
+
+def bundled_models() -> dict[str, Path]:
+    """Return the models that come with this library: name -> folder."""
+    return {path.parent.name: path.parent for path in sorted(CHECKPOINTS.glob("*/config.json"))}
+
+
+def find_checkpoint(name_or_path: str | os.PathLike, *, weights: bool = True, **hub: object) -> Checkpoint:
+    """Find a checkpoint by its bundled name, its folder or its name on the hub (and download it).
+
+    Args:
+        name_or_path: For example ``"led-tiny"``, ``"./my-model"`` or ``"allenai/led-base-16384"``.
+        weights: Whether the weights are needed; without them a hub model's tokenizer is a small download.
+        **hub: ``revision``, ``cache_dir``, ``token`` and ``local_files_only`` for the hub.
+
+    Returns:
+        The checkpoint's name and folder.
+
+    Raises:
+        ModelNotFound: There is no such model anywhere.
+        NoNetwork: The hub cannot be reached and its cache does not hold the model.
+    """
+    text = os.fspath(name_or_path)
+    if not text.strip():
+        raise OptionError(f"the model's name is empty; expected {_choices()}")
+    bundled = bundled_models()
+    if text in bundled:
+        _warn_if_shadowed(text, bundled[text])
+        return Checkpoint(text, bundled[text])
+    path = Path(text).expanduser()
+    if path.is_dir():
+        _check_is_checkpoint(path)
+        return Checkpoint(str(path.resolve()), path.resolve())
+    if path.is_file():
+        raise ModelNotFound(f"{text} is a file; expected a checkpoint's folder (perhaps {path.parent}/)")
+    known = [*bundled, *(model.name for model in HUB_MODELS)]
+    if "/" not in text and os.sep not in text:
+        tails = [*known, *(name.split("/")[-1] for name in known)]
+        raise ModelNotFound(f"no model is named {text!r}{did_you_mean(text, tails)}; expected {_choices()}")
+    if not _HUB_NAME.fullmatch(text) or text.startswith(("~", ".")):
+        raise ModelNotFound(f"there is no folder {text}; expected {_choices()}")
+    from longsum_lib.loading.hub import download
+
+    folder = download(text, weights=weights, hint=did_you_mean(text, known), **hub)
+    _check_is_checkpoint(folder)
+    return Checkpoint(text, folder, on_hub=True)
+
+
+def _choices() -> str:
+    bundled = ", ".join(bundled_models()) or "none in this installation"
+    examples = supported_hub_models(summarizes=True)
+    example = f" such as {examples[0].name}" if examples else ""
+    return f"a bundled model ({bundled}), a checkpoint's folder, or a name on the hub{example}"
+
+
+def _warn_if_shadowed(name: str, folder: Path) -> None:
+    here = Path(name)
+    if (here / "config.json").is_file() and here.resolve() != folder:
+        warnings.warn(
+            f"{name!r} is the bundled model; the folder of that name here is ./{name}",
+            LongsumWarning,
+            stacklevel=4,
+        )
+
+
+def _check_is_checkpoint(folder: Path) -> None:
+    if (folder / "config.json").is_file():
+        settings = folder / "generation_config.json"
+        if settings.is_file():
+            read_json(settings)  # transformers ignores a damaged one without a word
+        return
+    inner = sorted(path.parent.name for path in folder.glob("*/config.json"))
+    hint = f"; it holds the checkpoints {', '.join(inner)}: give one of those folders" if inner else ""
+    raise CorruptCheckpoint(f"{folder} has no config.json, so it is not a checkpoint's folder{hint}")
+
+
+def read_json(path: Path) -> dict:
+    """Read a JSON file of a checkpoint that must hold one object.
+
+    Raises:
+        CorruptCheckpoint: It is missing, no JSON, or something else than an object.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise CorruptCheckpoint(f"{path} is missing") from None
+    except UnicodeDecodeError as error:
+        raise CorruptCheckpoint(f"{path} is damaged: not text (byte {error.start})") from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise CorruptCheckpoint(f"{path} is damaged: no valid JSON ({error.msg} at {where})") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or brackets in brackets
+        raise CorruptCheckpoint(f"{path} is damaged: JSON that no checkpoint has ({_start(error)})") from error
+    except OSError as error:
+        raise CorruptCheckpoint(f"{path} cannot be read: {error.strerror}") from error
+    if not isinstance(content, dict):
+        raise CorruptCheckpoint(f"{path} is damaged: expected a JSON object, got {type(content).__name__}")
+    return content
+
+
+def _start(error: Exception) -> str:
+    return str(error).partition(";")[0].partition(":")[0]
+
+
+def check_weights(folder: Path) -> tuple[int, int]:
+    """Check that a checkpoint's weight files are there and whole, without reading the weights.
+
+    A safetensors file says in its header how long it must be; a sharded checkpoint names its parts.
+
+    Args:
+        folder: The checkpoint's folder.
+
+    Returns:
+        The number of weights (0 if the files do not tell, as with ``.bin``) and the files' size in bytes.
+
+    Raises:
+        CorruptCheckpoint: A file is missing, cut short, or only a pointer to the real one.
+    """
+    weights, size = 0, 0
+    for path in weight_files(folder):
+        _check_present(path)
+        size += path.stat().st_size
+        if path.suffix == ".safetensors":
+            weights += _check_safetensors(path)
+    return weights, size
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files that hold a checkpoint's weights: safetensors first, every shard of a split one.
+
+    Raises:
+        CorruptCheckpoint: There is none, or the list of shards is damaged.
+    """
+    for name in WEIGHT_FILES:
+        path = folder / name
+        if not path.is_file():
+            continue
+        if not name.endswith(".index.json"):
+            return [path]
+        shards = read_json(path).get("weight_map")
+        if not isinstance(shards, dict) or not shards:
+            raise CorruptCheckpoint(f"{path} is damaged: its weight_map is missing or empty")
+        return [folder / Path(str(shard)).name for shard in sorted(set(shards.values()))]
+    foreign = (".h5", ".msgpack", ".ckpt", ".onnx", ".gguf")
+    others = sorted(path.name for path in folder.iterdir() if path.suffix in foreign)
+    found = f" (only {', '.join(others)}, which cannot be read)" if others else ""
+    raise CorruptCheckpoint(f"{folder} holds no weights{found}; expected {WEIGHT_FILES[0]} or {WEIGHT_FILES[2]}")
+
+
+def _check_present(path: Path) -> None:
+    if not path.is_file():
+        raise CorruptCheckpoint(f"{path} is missing, though the checkpoint's index names it")
+    with path.open("rb") as file:
+        start = file.read(len(_LFS_POINTER))
+    if not start:
+        raise CorruptCheckpoint(f"{path} is empty; copy or download it again")
+    if start.startswith(b"PK") and path.suffix == ".bin" and not zipfile.is_zipfile(path):
+        raise CorruptCheckpoint(f"{path} is damaged: it ends too early; copy or download it again")
+    if start == _LFS_POINTER:
+        raise CorruptCheckpoint(f"{path} is a Git LFS pointer, not the weights; fetch them with: git lfs pull")
+
+
+def _check_safetensors(path: Path) -> int:
+    """Compare a safetensors file's length with what its header says; return its number of weights."""
+    size = path.stat().st_size
+    damaged = f"{path} is damaged"
+    with path.open("rb") as file:
+        start = file.read(8)
+        header_size = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 2 <= header_size <= 100_000_000:
+            raise CorruptCheckpoint(f"{damaged}: it does not start like a safetensors file")
+        header = file.read(header_size)
+    if len(header) < header_size:
+        raise CorruptCheckpoint(f"{damaged}: it ends inside its header; copy or download it again")
+    try:
+        tensors = {name: entry for name, entry in json.loads(header).items() if name != "__metadata__"}
+        expected = 8 + header_size + max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
+        weights = sum(_product(entry["shape"]) for entry in tensors.values())
+    except (ValueError, AttributeError, KeyError, TypeError, IndexError, RecursionError) as error:
+        raise CorruptCheckpoint(f"{damaged}: its header cannot be read") from error
+    if size != expected:
+        raise CorruptCheckpoint(
+            f"{damaged}: it has {size:,} bytes, its header says {expected:,}; copy or download it again"
+        )
+    return weights
+
+
+def _product(shape: list[int]) -> int:
+    product = 1
+    for extent in shape:
+        if not isinstance(extent, int) or extent < 0:
+            raise ValueError(f"a tensor of shape {shape}")
+        product *= extent
+    return product

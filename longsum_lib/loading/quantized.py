@@ -1,0 +1,143 @@
+"""Loading weights quantized by bitsandbytes: what stays as it is, in which format to compute, what a layer holds.
+
+How the codes are made is in :mod:`longsum_lib.quantization`; this module settles what bitsandbytes leaves open.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from longsum_lib.errors import MissingExtra, OptionError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import BitsAndBytesConfig, PreTrainedModel
+
+SCHEMES = ("int8", "nf4", "fp4")
+"""Names of the ways to quantize a model's weights while it is loaded."""
+
+# Language-model heads share their weights with the embedding. `wo` of the T5 family leaves the range of fp16, in which
+# bitsandbytes computes with 8-bit weights. The heads of other tasks are small, and often still to be trained.
+SKIPPED = ("lm_head", "wo", "classification_head", "qa_outputs", "classifier", "cls", "pooler")
+"""Modules that keep their weights. transformers drops its own list as soon as it is given one."""
+
+
+# Keys and values of the cross-attention are made of the whole document.
+_SEES_DOCUMENT = re.compile(r"(encoder_attn\.[kv]_proj|EncDecAttention\.[kv])$")
+
+
+def check_installed() -> None:
+    """Raise if bitsandbytes or accelerate is missing.
+
+    Raises:
+        MissingExtra: With the command that installs them.
+    """
+    for package in ("bitsandbytes", "accelerate"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtra(package, "quantization", "quantization")
+
+
+def check_scheme(quantization: object) -> None:
+    """Raise if that is no scheme, or its package is missing.
+
+    Raises:
+        OptionError: Neither one of ``SCHEMES`` nor a ``BitsAndBytesConfig`` that quantizes.
+        MissingExtra: bitsandbytes or accelerate is not installed.
+    """
+    if isinstance(quantization, str):
+        if quantization not in SCHEMES:
+            raise OptionError(f"unknown quantization {quantization!r}; expected one of: {', '.join(SCHEMES)}")
+    else:
+        from transformers import BitsAndBytesConfig
+
+        if not isinstance(quantization, BitsAndBytesConfig):
+            raise OptionError(
+                f"quantization is a {type(quantization).__name__}; expected one of: {', '.join(SCHEMES)}, "
+                "or a BitsAndBytesConfig"
+            )
+        if not (quantization.load_in_4bit or quantization.load_in_8bit):
+            raise OptionError(
+                "this BitsAndBytesConfig quantizes nothing; give it load_in_4bit=True or load_in_8bit=True"
+            )
+    check_installed()
+
+
+def check_not_quantized_yet(name: str, config: Mapping[str, object], quantization: object) -> None:
+    """Raise if a checkpoint's weights are quantized already and shall be once more.
+
+    Raises:
+        OptionError: They are.
+    """
+    if quantization is not None and "quantization_config" in config:
+        raise OptionError(f"the weights of {name} are quantized already; leave quantization out")
+
+
+def make_config(quantization: str | BitsAndBytesConfig, compute: torch.dtype) -> BitsAndBytesConfig:
+    """Return the settings for bitsandbytes.
+
+    Args:
+        quantization: One of ``SCHEMES``, or settings of one's own. Those are used as they are, except that a list
+            of skipped modules gets the language-model head: quantized beside a tied embedding, it cannot run.
+        compute: Format in which products with 4-bit weights are computed.
+    """
+    from transformers import BitsAndBytesConfig
+
+    if not isinstance(quantization, str):
+        skipped = quantization.llm_int8_skip_modules
+        if skipped is None or "lm_head" in skipped:
+            return quantization
+        config = copy.deepcopy(quantization)
+        config.llm_int8_skip_modules = [*skipped, "lm_head"]
+        return config
+    if quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(SKIPPED))
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=quantization,
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute,
+        llm_int8_skip_modules=list(SKIPPED),
+    )
+
+
+def bytes_per_weight(quantization: str | BitsAndBytesConfig) -> float:
+    """Return the least bytes that one weight takes, its share of the scales left out."""
+    if isinstance(quantization, str):
+        return 1.0 if quantization == "int8" else 0.5
+    return 1.0 if quantization.load_in_8bit else 0.5
+
+
+def settle(model: PreTrainedModel, compute: torch.dtype | None) -> None:
+    """Make 4-bit layers compute in the format that was asked for.
+
+    On a CPU with bf16 instructions, bitsandbytes packs 4-bit weights anew when they are first used: from then on it
+    computes in bf16 whatever was asked for, cannot do sizes that are no multiple of 32 (outputs) or of a block
+    (inputs), and rounds the scales once more when the model is saved. Its kernel is fast for a few rows, several times
+    slower than restored weights for many. So it is only let happen where bf16 was asked for, the sizes fit, and a
+    decoder's few rows pass.
+
+    Args:
+        model: A loaded model; without 4-bit layers nothing is done.
+        compute: The format; ``None`` = as each layer says.
+    """
+    if not getattr(model, "is_loaded_in_4bit", False):
+        return
+    import torch
+    from bitsandbytes.nn import Linear4bit
+
+    for name, module in model.named_modules():
+        if isinstance(module, Linear4bit):
+            module.compute_dtype = module.compute_dtype if compute is None else compute
+            module.compute_type_is_set = module.compute_dtype is not None
+            fits = module.out_features % 32 == 0 and module.in_features % module.weight.quant_state.blocksize == 0
+            if not fits or module.compute_dtype != torch.bfloat16 or not _meets_few_rows(name):
+                module.support_avx512bf16_for_cpu = False
+
+
+def _meets_few_rows(name: str) -> bool:
+    """Whether a module is of the decoder and sees its tokens only, not the document."""
+    return "decoder." in name and not _SEES_DOCUMENT.search(name)

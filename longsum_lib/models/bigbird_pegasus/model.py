@@ -1,0 +1,280 @@
+"""BigBird-Pegasus: an encoder of neighbouring blocks, the document's two ends and random blocks; a dense decoder.
+
+Same classes, parameter names and config as transformers. What differs: the pattern depends on the input and a seed
+only. In transformers one short input (up to ``(5 + 2r) * block_size`` tokens) switches the encoder to full attention
+for the rest of its life; here it does so for that input. NumPy's global generator is never touched, no input is padded
+to whole blocks, and the beams of a document share its keys and values.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import transformers
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers.cache_utils import EncoderDecoderCache
+from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPastAndCrossAttentions
+
+from longsum_lib.models.bigbird_pegasus.layer import BigBirdPegasusEncoderLayer
+from longsum_lib.models.core.arguments import takes
+from longsum_lib.models.core.cache import SharedGenerationMixin
+from longsum_lib.models.core.layers import DecoderLayer, by_chunks, embed_tokens, new_cache, run_decoder
+from longsum_lib.models.core.looking import freedom_of, table_rows
+from longsum_lib.models.core.masks import to_padding
+from longsum_lib.models.core.positions import ScaledEmbedding
+from longsum_lib.models.core.pretrained import CheckedLoading
+from longsum_lib.models.core.seq2seq import SHORTEN, ConditionalGeneration, EncoderDecoder
+
+__all__ = [
+    "BigBirdPegasusConfig",
+    "BigBirdPegasusDecoder",
+    "BigBirdPegasusEncoder",
+    "BigBirdPegasusForConditionalGeneration",
+    "BigBirdPegasusModel",
+]
+
+ATTENTION_TYPES = ("block_sparse", "original_full")
+
+
+class BigBirdPegasusConfig(transformers.BigBirdPegasusConfig):
+    """Config of transformers, with three fields more; the models take either.
+
+    Attributes:
+        random_blocks: ``"reference"``: as transformers does, in evaluation block 0 ``num_random_blocks`` times more, in
+            training blocks drawn by the number of the layer. ``"seeded"``: random blocks as in the paper, the same in
+            training and evaluation. See :mod:`longsum_lib.attention.random_blocks`.
+        random_seed: seed of ``"seeded"``. Every layer draws its own blocks.
+        last_block: which block all others see as the document's end, and which inputs are short. ``"input"`` counts
+            padding, as transformers does, so that a document's summary depends on the length that it is padded to.
+            ``"document"`` ends every document at its last real token.
+
+    Example:
+        >>> BigBirdPegasusConfig(random_blocks="seeded", random_seed=3).num_random_blocks
+        3
+    """
+
+    random_blocks: str = "reference"
+    random_seed: int = 0
+    last_block: str = "input"
+
+
+class BigBirdPegasusPreTrainedModel(CheckedLoading, PreTrainedModel):
+    """What all BigBird-Pegasus classes share."""
+
+    config_class = BigBirdPegasusConfig
+    config: BigBirdPegasusConfig
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["BigBirdPegasusEncoderLayer", "DecoderLayer"]  # noqa: RUF012 - read by transformers
+
+
+def _embedding(config: BigBirdPegasusConfig) -> ScaledEmbedding:
+    scale = math.sqrt(config.d_model) if config.scale_embedding else 1.0
+    return ScaledEmbedding(config.vocab_size, config.d_model, config.pad_token_id, scale)
+
+
+def _check_length(length: int, table: nn.Embedding, name: str) -> None:
+    if length > table.num_embeddings:
+        raise ValueError(
+            f"the {name} has {length} tokens, the model takes {table.num_embeddings} (config.max_position_embeddings); "
+            f"{'truncate or split it' if name == 'input' else SHORTEN}"
+        )
+
+
+class BigBirdPegasusEncoder(BigBirdPegasusPreTrainedModel):
+    """Embeddings and encoder layers."""
+
+    def __init__(self, config: BigBirdPegasusConfig):
+        super().__init__(config)
+        self.dropout, self.layerdrop = config.dropout, config.encoder_layerdrop
+        self.embed_tokens = _embedding(config)
+        self.embed_positions = nn.Embedding(config.max_position_embeddings, config.d_model)
+        self.layers = nn.ModuleList([BigBirdPegasusEncoderLayer(config, i) for i in range(config.encoder_layers)])
+        self.layernorm_embedding = nn.LayerNorm(config.d_model)  # the last norm, whatever its name says
+        self.gradient_checkpointing = False
+        self.set_attention_type(config.attention_type)
+        self.layers[0].self_attn.self.task(1).check() if self.layers else None
+        self.post_init()
+
+    def set_attention_type(self, value: str) -> None:
+        """Choose between ``"block_sparse"`` and ``"original_full"`` attention, from now on."""
+        if value not in ATTENTION_TYPES:
+            raise ValueError(f"config.attention_type is {value!r}, expected 'block_sparse' or 'original_full'")
+        self.config.attention_type = value
+
+    @takes()
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> BaseModelOutput | tuple:
+        """Encode documents.
+
+        Args:
+            input_ids: ``(batch, length)`` int64; or ``inputs_embeds``.
+            attention_mask: ``(batch, length)`` of any dtype, > 0 for real tokens; ``None`` = all real.
+            inputs_embeds: ``(batch, length, d_model)``, scaled already, without positions.
+            output_attentions: also return weights ``(batch, heads, length, length)``, see :func:`.big_bird_weights`.
+            output_hidden_states: also return the states before every layer and, at the end, the normalized ones.
+            return_dict: ``False`` gives a tuple.
+
+        Returns:
+            ``last_hidden_state`` ``(batch, length, d_model)`` and what was asked for.
+
+        Raises:
+            ValueError: if both or neither of ids and embeddings are given, or the input is longer than the positions.
+
+        Cost:
+            time ``O(length · (d_model² + d_model · block_size · (5 + r)))``; extra memory at inference: the states
+            and the temporaries of one chunk, see :mod:`.streaming`; with random blocks about six times the states.
+        """
+        output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        freedom = freedom_of(self, output_hidden_states)
+        states = embed_tokens(self, input_ids, inputs_embeds)
+        _check_length(states.shape[1], self.embed_positions, "input")
+        positions = table_rows(self.embed_positions, states.shape[1], states.device).expand_as(states)
+        # What was looked up here is not needed again.
+        own = freedom if inputs_embeds is None else freedom.and_keep
+        states = by_chunks(torch.add, states, positions, freedom=own)
+        states = F.dropout(states, self.dropout, self.training)
+        padding = to_padding(attention_mask)
+        hidden, weights = [], []
+        for layer in self.layers:
+            if output_hidden_states:
+                hidden.append(states)
+            if self.training and self.layerdrop and torch.rand(()) < self.layerdrop:
+                continue
+            if output_attentions:
+                weights.append(layer.weights(states, padding))
+            states = layer(states, padding, freedom)
+        states = by_chunks(self.layernorm_embedding, states, freedom=freedom)
+        if output_hidden_states:
+            hidden.append(states)
+        output = BaseModelOutput(
+            last_hidden_state=states,
+            hidden_states=tuple(hidden) if output_hidden_states else None,
+            attentions=tuple(weights) if output_attentions else None,
+        )
+        return output if return_dict else output.to_tuple()
+
+
+class BigBirdPegasusDecoder(BigBirdPegasusPreTrainedModel):
+    """Embeddings and decoder layers."""
+
+    def __init__(self, config: BigBirdPegasusConfig):
+        super().__init__(config)
+        self.dropout, self.layerdrop = config.dropout, config.decoder_layerdrop
+        self.embed_tokens = _embedding(config)
+        self.embed_positions = nn.Embedding(config.max_position_embeddings, config.d_model)
+        self.layers = nn.ModuleList(
+            [DecoderLayer(config, i, pre_norm=True, bias=config.use_bias) for i in range(config.decoder_layers)]
+        )
+        self.layernorm_embedding = nn.LayerNorm(config.d_model)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    @property
+    def last_norm(self) -> nn.Module:
+        """The norm of the last states, whatever its name says."""
+        return self.layernorm_embedding
+
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``."""
+        return self.embed_tokens(tokens) + self.embed_positions(positions)
+
+    @takes()
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        cache: EncoderDecoderCache | None = None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> BaseModelOutputWithPastAndCrossAttentions | tuple:
+        """Decode ``(rows, length)`` tokens against ``(documents, keys, d_model)`` encoder states.
+
+        Rows are a multiple of documents, the beams of one document side by side.
+        """
+        output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        use_cache = self.config.use_cache if use_cache is None else use_cache
+        embeds = embed_tokens(self, input_ids, inputs_embeds)
+        cache = new_cache(use_cache and not (self.gradient_checkpointing and self.training), cache, len(self.layers))
+        past = cache.get_seq_length() if cache is not None else 0
+        length = embeds.shape[1]
+        if isinstance(past, int):  # a static cache knows its length as a tensor
+            _check_length(past + length, self.embed_positions, "summary")
+        positions = self.embed_positions(torch.arange(length, device=embeds.device) + past)
+        output = run_decoder(
+            self,
+            F.dropout(embeds + positions, self.dropout, self.training),
+            attention_mask=attention_mask,
+            encoder_states=encoder_hidden_states,
+            encoder_padding=to_padding(encoder_attention_mask),
+            cache=cache,
+            final_norm=self.layernorm_embedding,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+        )
+        return output if return_dict in (None, True) else output.to_tuple()
+
+
+class BigBirdPegasusModel(EncoderDecoder, BigBirdPegasusPreTrainedModel):
+    """Encoder and decoder without a head."""
+
+    decodes_its_input = True
+    _tied_weights_keys = {  # noqa: RUF012 - read by transformers
+        "encoder.embed_tokens.weight": "shared.weight",
+        "decoder.embed_tokens.weight": "shared.weight",
+    }
+
+    def __init__(self, config: BigBirdPegasusConfig):
+        super().__init__(config)
+        self.shared = _embedding(config)
+        self.encoder = BigBirdPegasusEncoder(config)
+        self.decoder = BigBirdPegasusDecoder(config)
+        self.post_init()
+
+
+class BigBirdPegasusForConditionalGeneration(
+    ConditionalGeneration, BigBirdPegasusPreTrainedModel, SharedGenerationMixin
+):
+    """BigBird-Pegasus that writes: a language-model head, tied to the embedding, and ``generate``."""
+
+    _keys_to_ignore_on_load_missing = ["final_logits_bias"]  # noqa: RUF012 - read by transformers
+    _tied_weights_keys = {"lm_head.weight": "model.shared.weight"}  # noqa: RUF012
+
+    def __init__(self, config: BigBirdPegasusConfig):
+        super().__init__(config)
+        self.model = BigBirdPegasusModel(config)
+        self.register_buffer("final_logits_bias", torch.zeros(1, config.vocab_size))
+        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if module is self:
+            nn.init.zeros_(self.final_logits_bias)
+
+    def resize_token_embeddings(self, *args, **kwargs) -> nn.Embedding:
+        """Resize embedding, head and logits bias; arguments as in transformers."""
+        embeddings = super().resize_token_embeddings(*args, **kwargs)
+        size, bias = embeddings.weight.shape[0], self.final_logits_bias
+        self.final_logits_bias = F.pad(bias, (0, max(0, size - bias.shape[1])))[:, :size].contiguous()
+        return embeddings

@@ -1,0 +1,1 @@
+"""What the five models share."""

@@ -1,0 +1,134 @@
+"""``from_pretrained`` of all models here: transformers' own, which refuses what it would swallow or make up."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from transformers import PreTrainedModel
+
+from longsum_lib.errors import CorruptCheckpoint, OptionError, UnknownOption
+from longsum_lib.loading import checkpoint_files
+from longsum_lib.models.core.arrived import check_arrived, check_stored_kinds
+from longsum_lib.upstream.transformers import LOADING_OPTIONS
+
+logger = logging.getLogger(__name__)
+
+
+class CheckedLoading:
+    """Mixed in before ``PreTrainedModel``: every weight comes from the checkpoint, and every option is known."""
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike | None, *args: Any, **kwargs: Any
+    ) -> Self | tuple[Self, dict[str, Any]]:
+        """Load a checkpoint; arguments as in transformers.
+
+        Code that a checkpoint names is never run: ``trust_remote_code`` is taken and has no effect.
+
+        Args:
+            pretrained_model_name_or_path: A folder, or a name on the hub.
+            *args: Handed to ``__init__`` behind the config, as in transformers.
+            **kwargs: Options of transformers' ``from_pretrained``, and fields of the config.
+
+        Raises:
+            UnknownOption: A keyword is neither; a ``TypeError``.
+            CorruptCheckpoint: Weights of the model are missing, not finite, or whole numbers without a quantization.
+                Heads that the class adds for fine-tuning may be missing and are named in a warning.
+        """
+        if _judged_by_caller.get():
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)  # type: ignore[misc]
+        if kwargs.pop("trust_remote_code", False):
+            say_no_code_runs(cls)
+        check_options(cls, f"{cls.__name__}.from_pretrained", kwargs)
+        name = str(pretrained_model_name_or_path)
+        wants_info = kwargs.pop("output_loading_info", False)
+        model, info = super().from_pretrained(  # type: ignore[misc]  # PreTrainedModel comes after it
+            pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
+        )
+        if os.path.isdir(name) and not kwargs.get("state_dict"):
+            folder = Path(name, kwargs.get("subfolder") or "")
+            check_stored_kinds(_whole_files(folder), name, hasattr(model.config, "quantization_config"))
+        check_arrived(model, name, info)
+        return (model, info) if wants_info else model
+
+    def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
+        """Take the names of what runs here; transformers calls this for ``attn_implementation``.
+
+        Args:
+            requested_attention: What was asked for; None = nothing.
+            is_init_check: Whether the model is being made; of no matter here.
+
+        Raises:
+            OptionError: It is a kernel that these models do not run.
+        """
+        if requested_attention in (None, "eager"):
+            return "eager"
+        if requested_attention == "sdpa":
+            return "sdpa"
+        raise OptionError(
+            f"{type(self).__name__} got attn_implementation={requested_attention!r}, expected 'sdpa', 'eager' or none: "
+            "the attention is this library's own and runs torch's fused kernels (on newer GPUs FlexAttention) whatever "
+            "is chosen; leave it out"
+        )
+
+
+_said: set[type] = set()
+_judged_by_caller = contextvars.ContextVar("_judged_by_caller", default=False)
+
+
+@contextlib.contextmanager
+def judged_by_caller() -> Iterator[None]:
+    """Leave it to the caller for a while to judge what ``from_pretrained`` reports."""
+    token = _judged_by_caller.set(True)
+    try:
+        yield
+    finally:
+        _judged_by_caller.reset(token)
+
+
+def say_no_code_runs(cls: type) -> None:
+    """Say, once for each class, that ``trust_remote_code=True`` was given in vain."""
+    if cls not in _said:
+        _said.add(cls)
+        logger.warning(
+            "trust_remote_code has no effect: %s is this library's own class, and no code of a checkpoint runs",
+            cls.__name__,
+        )
+
+
+def check_options(cls: type[PreTrainedModel], owner: str, kwargs: Mapping[str, Any], also: Iterable[str] = ()) -> None:
+    """Refuse keywords that are neither options of transformers' ``from_pretrained`` nor fields of the config.
+
+    Args:
+        cls: The model's class.
+        owner: The function that got them, for messages.
+        kwargs: The keywords.
+        also: More names that the function knows, for suggestions.
+
+    Raises:
+        UnknownOption: One is neither.
+    """
+    unknown = [name for name in kwargs if name not in LOADING_OPTIONS]
+    if not unknown:
+        return
+    config = cls.config_class()
+    methods = {name for name in dir(config) if callable(getattr(type(config), name, None))}
+    fields = {name for name in dir(config) if not name.startswith("_")} - methods | set(config.attribute_map)
+    for name in unknown:
+        if name not in fields:
+            written = (field for field in config.to_dict() if not field.startswith("_"))
+            raise UnknownOption.of(owner, name, known=[*also, *LOADING_OPTIONS, *written])
+
+
+def _whole_files(folder: Path) -> list[Path]:
+    """Weight files by their usual names; none where they have others (a variant), which transformers has read."""
+    try:
+        return checkpoint_files.weight_files(folder)
+    except CorruptCheckpoint:
+        return []

@@ -1,0 +1,394 @@
+"""LongT5: an encoder of local or transient-global attention, and T5's decoder.
+
+Same classes, parameter names and config as transformers. What differs: biases are kept by distance and never laid out
+for a whole document, fp16 is safe for any padding and magnitude (the reference gives NaN), masks may have any dtype,
+blocks are counted in integers, and the beams of a document share its keys and values.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import LongT5Config, PreTrainedModel
+from transformers import initialization as init
+from transformers.cache_utils import EncoderDecoderCache
+from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPastAndCrossAttentions, Seq2SeqLMOutput
+
+from longsum_lib.attention.relative_position import distance_bias
+from longsum_lib.models.core.arguments import takes
+from longsum_lib.models.core.cache import SharedGenerationMixin
+from longsum_lib.models.core.few_rows import linear_of_few
+from longsum_lib.models.core.layers import (
+    by_chunks,
+    embed_tokens,
+    new_cache,
+    run_decoder,
+    shift_tokens_right,
+    token_loss,
+)
+from longsum_lib.models.core.looking import freedom_of
+from longsum_lib.models.core.masks import to_padding
+from longsum_lib.models.core.pretrained import CheckedLoading
+from longsum_lib.models.core.seq2seq import EncoderDecoder, handed_on
+from longsum_lib.models.core.step.generating import steps
+from longsum_lib.models.longt5.layer import LongT5DecoderBlock, LongT5EncoderBlock, RMSNorm, bias_table, spread
+from longsum_lib.upstream.torch import tracing
+from longsum_lib.upstream.transformers import embeddings_are_one, make_known
+
+__all__ = [
+    "LongT5Decoder",
+    "LongT5Encoder",
+    "LongT5EncoderModel",
+    "LongT5ForConditionalGeneration",
+    "LongT5Model",
+    "LongT5PreTrainedModel",
+]
+
+
+logger = logging.getLogger(__name__)
+
+
+class LongT5PreTrainedModel(CheckedLoading, PreTrainedModel):
+    """What all LongT5 classes share."""
+
+    config_class = LongT5Config
+    config: LongT5Config
+    base_model_prefix = "transformer"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["LongT5EncoderBlock", "LongT5DecoderBlock"]  # noqa: RUF012 - read by transformers
+    _keep_in_fp32_modules = ["wo"]  # noqa: RUF012
+    _keys_to_ignore_on_load_unexpected = [  # noqa: RUF012 - in old checkpoints, never used
+        r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight"
+    ]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # Only modules with weights of their own are asked: each of them knows its spread.
+        factor = self.config.initializer_factor
+        if isinstance(module, RMSNorm):
+            init.constant_(module.weight, factor)
+        elif hasattr(module, "init_std"):
+            init.normal_(module.weight, 0.0, factor * module.init_std)
+
+    def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
+        """Return which parameters are one with which others.
+
+        Published checkpoints store one embedding, under ``shared``. Of a config that does not tie the head either,
+        older releases of transformers conclude that encoder and decoder have tables of their own, and draw them.
+        """
+        ties = super().get_expanded_tied_weights_keys(all_submodels=all_submodels)
+        if embeddings_are_one(self.config) or not hasattr(self, "shared"):
+            return ties
+        stacks = (name for name in ("encoder", "decoder") if hasattr(self, name))
+        return {**{f"{name}.embed_tokens.weight": "shared.weight" for name in stacks}, **ties}
+
+    def _shift_right(self, labels: Tensor) -> Tensor:
+        """Make decoder inputs of labels; T5's users call it by this name."""
+        return shift_tokens_right(labels, self.config.pad_token_id, self.config.decoder_start_token_id)
+
+
+class LongT5Stack(LongT5PreTrainedModel):
+    """Embedding, final norm and what else encoder and decoder share."""
+
+    def __init__(self, config: LongT5Config):
+        super().__init__(config)
+        self.dropout = config.dropout_rate
+        self.embed_tokens = spread(nn.Embedding(config.vocab_size, config.d_model), 1.0)
+        self.final_layer_norm = RMSNorm(config)
+        self.gradient_checkpointing = False
+
+    def _embed(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
+        """Embed tokens; of fp16 embeddings comes an fp32 residual stream."""
+        states = embed_tokens(self, input_ids, inputs_embeds)
+        states = states.float() if states.dtype == torch.float16 else states
+        return F.dropout(states, self.dropout, self.training)
+
+    def _finish(self, states: Tensor) -> Tensor:
+        return F.dropout(self.final_layer_norm(states), self.dropout, self.training)
+
+    def _asked(self, *flags: bool | None) -> list[bool]:
+        names = ("output_attentions", "output_hidden_states", "return_dict")
+        return [getattr(self.config, n) if flag is None else flag for n, flag in zip(names, flags, strict=True)]
+
+
+class LongT5Encoder(LongT5Stack):
+    """Embedding and encoder blocks; takes documents of any length."""
+
+    def __init__(self, config: LongT5Config):
+        super().__init__(config)
+        self.block = nn.ModuleList([LongT5EncoderBlock(config, has_bias=i == 0) for i in range(config.num_layers)])
+        self._advised = False
+        self.post_init()
+
+    @takes()
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> BaseModelOutput | tuple:
+        """Encode documents.
+
+        Args:
+            input_ids: ``(batch, length)`` int64; or ``inputs_embeds``.
+            attention_mask: ``(batch, length)`` of any dtype, > 0 for real tokens; ``None`` = all real.
+            inputs_embeds: ``(batch, length, d_model)``.
+            output_attentions: also return weights, see :func:`.transient_global.weights.transient_global_weights`.
+            output_hidden_states: also return the states before every block and at the end.
+            return_dict: ``False`` gives a tuple.
+
+        Returns:
+            ``last_hidden_state`` ``(batch, length, d_model)`` and what was asked for. Beside fp16 weights, the states
+            between blocks are fp32.
+
+        Raises:
+            ValueError: if both or neither of ids and embeddings are given.
+
+        Cost:
+            time ``O(length · (d_model² + d_model · (local_radius + length / global_block_size)))``, without the last
+            term for local attention; extra memory at inference: the states and the temporaries of one chunk, see
+            :mod:`.streaming`.
+        """
+        with_weights, with_hidden, return_dict = self._asked(output_attentions, output_hidden_states, return_dict)
+        freedom = freedom_of(self, with_hidden)
+        states = self._embed(input_ids, inputs_embeds)
+        if states is inputs_embeds:
+            freedom = freedom.and_keep
+        padding = to_padding(attention_mask)
+        self._advise(padding)
+        biases = self.block[0].layer[0].attention.biases(states.shape[1], states.device)
+        hidden, weights = [], []
+        for block in self.block:
+            if with_hidden:
+                hidden.append(states)
+            if with_weights:
+                weights.append(block.weights(states, padding, *biases))
+            states = block(states, padding, *biases, freedom)[0]
+        same = states.dtype == self.final_layer_norm.weight.dtype
+        states = by_chunks(self._finish, states, freedom=freedom if same else freedom.and_keep)
+        if with_hidden:
+            hidden.append(states)
+        output = BaseModelOutput(
+            last_hidden_state=states,
+            hidden_states=tuple(hidden) if with_hidden else None,
+            attentions=tuple(weights) if with_weights else None,
+        )
+        return output if return_dict else output.to_tuple()
+
+    def _advise(self, padding: Tensor | None) -> None:
+        """Say once that padding in front of a text moves the blocks that are summed into transient tokens."""
+        transient = self.config.encoder_attention_type == "transient-global"
+        if padding is None or not transient or self._advised or tracing() or padding.shape[1] == 0:
+            return
+        if bool((~padding[:, 0] & padding.any(1)).any()):
+            self._advised = True
+            logger.warning(
+                "LongT5 with transient-global attention got padding in front of a text. Its global tokens are sums of "
+                "%s tokens counted from the first column, so this changes what is written, here and in transformers; "
+                "pad on the right: tokenizer.padding_side = 'right'",
+                self.config.global_block_size,
+            )
+
+
+class LongT5Decoder(LongT5Stack):
+    """Embedding and decoder blocks: T5's decoder."""
+
+    layerdrop = 0.0
+
+    def __init__(self, config: LongT5Config):
+        super().__init__(config)
+        self.max_distance = config.relative_attention_max_distance
+        self.block = nn.ModuleList([LongT5DecoderBlock(config, i) for i in range(config.num_decoder_layers)])
+        self.post_init()
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The blocks."""
+        return self.block
+
+    @property
+    def last_norm(self) -> RMSNorm:
+        """The norm of the last states."""
+        return self.final_layer_norm
+
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``; ``(rows, d_model)``. Positions are biases of the attention here."""
+        return self.embed_tokens(tokens)
+
+    def bias_by_distance(self, length: int) -> Tensor:
+        """Return block 0's bias ``(heads, length)`` of keys that lie 0, 1, … tokens before the query."""
+        embedding = self.block[0].layer[0].attention.relative_attention_bias
+        back = -torch.arange(length, device=embedding.weight.device)
+        table = bias_table(embedding, back.device)
+        return distance_bias(table, back, bidirectional=False, max_distance=self.max_distance)
+
+    def position_bias(self, length: int, past: int | Tensor, keys: int, device: torch.device) -> Tensor:
+        """Return block 0's bias ``(1, heads, length, keys)`` of new tokens to all keys in the cache."""
+        table = bias_table(self.block[0].layer[0].attention.relative_attention_bias, device)
+        distance = torch.arange(keys, device=device) - (torch.arange(length, device=device)[:, None] + past)
+        return distance_bias(table, distance, bidirectional=False, max_distance=self.max_distance)[None]
+
+    @takes()
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        cache: EncoderDecoderCache | None = None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> BaseModelOutputWithPastAndCrossAttentions | tuple:
+        """Decode ``(rows, length)`` tokens against ``(documents, keys, d_model)`` encoder states.
+
+        Rows are a multiple of documents, the beams of one document side by side.
+        """
+        with_weights, with_hidden, return_dict = self._asked(output_attentions, output_hidden_states, return_dict)
+        use_cache = self.config.use_cache if use_cache is None else use_cache
+        use_cache = use_cache and not (self.gradient_checkpointing and self.training)
+        states = self._embed(input_ids, inputs_embeds)
+        output = run_decoder(
+            self,
+            states,
+            attention_mask=attention_mask,
+            encoder_states=encoder_hidden_states,
+            encoder_padding=to_padding(encoder_attention_mask),
+            cache=new_cache(use_cache, cache, len(self.layers)),
+            final_norm=self._finish,
+            position_bias=partial(self.position_bias, device=states.device),
+            output_attentions=with_weights,
+            output_hidden_states=with_hidden,
+        )
+        return output if return_dict else output.to_tuple()
+
+
+_TIED = {"encoder.embed_tokens.weight": "shared.weight", "decoder.embed_tokens.weight": "shared.weight"}
+
+
+class LongT5Model(EncoderDecoder, LongT5PreTrainedModel):
+    """Encoder and decoder without a head."""
+
+    _tied_weights_keys = dict(_TIED)  # noqa: RUF012 - read by transformers
+
+    def __init__(self, config: LongT5Config):
+        super().__init__(config)
+        self.shared = spread(nn.Embedding(config.vocab_size, config.d_model), 1.0)
+        self.encoder = LongT5Encoder(config)
+        self.decoder = LongT5Decoder(config)
+        self.post_init()
+
+
+class LongT5ForConditionalGeneration(EncoderDecoder, SharedGenerationMixin, LongT5PreTrainedModel):
+    """LongT5 that writes: a language-model head, tied to the embedding or not as the checkpoint has it."""
+
+    _tied_weights_keys = _TIED | {"lm_head.weight": "shared.weight"}
+
+    def __init__(self, config: LongT5Config):
+        super().__init__(config)
+        self.shared = spread(nn.Embedding(config.vocab_size, config.d_model), 1.0)
+        self.encoder = LongT5Encoder(config)
+        self.decoder = LongT5Decoder(config)
+        self.lm_head = spread(nn.Linear(config.d_model, config.vocab_size, bias=False), 1.0)
+        self.post_init()
+
+    @property
+    def head_scale(self) -> float:
+        """Factor of the states that the head reads."""
+        scales = getattr(self.config, "scale_decoder_outputs", self.config.tie_word_embeddings)
+        return self.config.d_model**-0.5 if scales else 1.0
+
+    @takes()
+    @steps(Seq2SeqLMOutput)
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs=None,
+        cache: EncoderDecoderCache | None = None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Seq2SeqLMOutput | tuple:
+        """Return logits ``(rows, length, vocabulary)`` and, with ``labels`` ``(rows, length)``, their mean loss."""
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
+            decoder_input_ids = self._shift_right(labels)
+        outputs = super().forward(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            decoder_input_ids=decoder_input_ids,
+            decoder_attention_mask=decoder_attention_mask,
+            encoder_outputs=encoder_outputs,
+            cache=cache,
+            inputs_embeds=inputs_embeds,
+            decoder_inputs_embeds=decoder_inputs_embeds,
+            use_cache=use_cache,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+        )
+        states = outputs.last_hidden_state
+        states = states if self.head_scale == 1.0 else states * self.head_scale
+        logits = linear_of_few(self.lm_head, states)
+        output = Seq2SeqLMOutput(loss=token_loss(logits, labels), logits=logits, **handed_on(outputs))
+        return output if return_dict else output.to_tuple()
+
+    def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
+        """Shift labels ``(rows, length)`` right by one token."""
+        return self._shift_right(labels)
+
+
+class LongT5EncoderModel(LongT5PreTrainedModel):
+    """The encoder alone, loaded from any LongT5 checkpoint."""
+
+    _tied_weights_keys = {"encoder.embed_tokens.weight": "shared.weight"}  # noqa: RUF012 - read by transformers
+    _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^lm_head\."]  # noqa: RUF012
+
+    def __init__(self, config: LongT5Config):
+        super().__init__(config)
+        self.shared = spread(nn.Embedding(config.vocab_size, config.d_model), 1.0)
+        self.encoder = LongT5Encoder(config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the embedding."""
+        return self.shared
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the embedding."""
+        self.shared = self.encoder.embed_tokens = value
+
+    @takes()
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> BaseModelOutput | tuple:
+        """Encode documents, see :meth:`LongT5Encoder.forward`."""
+        return self.encoder(
+            input_ids, attention_mask, inputs_embeds, output_attentions, output_hidden_states, return_dict
+        )
+
+
+# transformers knows T5's encoder by this door, and not LongT5's.
+make_known({"AutoModelForTextEncoding": (LongT5EncoderModel,)})
