@@ -49,10 +49,11 @@ test: $(READY) ## everything that CI runs
 test-versions: $(READY) ## what touches other libraries, on their oldest and newest supported releases
 	$(BIN)/python tools/versions.py $(LEGS) --jobs $(JOBS) $(ARGS)
 
-lint: $(READY) ## ruff: rules and formatting; codespell
+lint: $(READY) ## ruff: rules and formatting; codespell; the floors of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/lint-imports --no-logo
 
 # nbval compares no pictures: with LONGSUM_FIGURES set, a cell fails whose figure draws something else than is recorded.
 FIGURES := $(CURDIR)/notebooks/figures

@@ -56,7 +56,7 @@ def facts(name: str, scheme: str, documents: int) -> Row:
 
 def errors(name: str, scheme: str) -> Row:
     """Compare a quantized model's weights with the plain ones: relative error over all quantized weights."""
-    from longsum_lib.loading.quantized import dense_parameters
+    from longsum_lib.models.core.dense_parameters import dense_parameters
 
     plain, other = load_scheme(name, "none"), load_scheme(name, scheme)
     wrong = right = 0.0

@@ -32,7 +32,8 @@ from datasets import load_dataset
 from longsum_lib import AutoTokenizer, LongT5ForConditionalGeneration
 from longsum_lib.evaluation import rouge
 from longsum_lib.loading.checkpoint_files import find_checkpoint
-from longsum_lib.loading.devices import DTYPE_NAMES, choose_device
+from longsum_lib.loading.devices import choose_device
+from longsum_lib.units import DTYPE_NAMES
 
 MODEL = "Stancld/longt5-tglobal-large-16384-pubmed-3k_steps"
 

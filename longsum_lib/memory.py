@@ -14,7 +14,7 @@ from importlib import resources
 
 from longsum_lib.budget.formulas import BITS, plan
 from longsum_lib.errors import CorruptCheckpoint, OptionError, UnsupportedModel, did_you_mean
-from longsum_lib.loading.devices import DTYPE_NAMES
+from longsum_lib.units import DTYPE_NAMES
 
 GIBIBYTE = 2**30
 

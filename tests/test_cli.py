@@ -14,12 +14,13 @@ from tiny_checkpoint import LONGEST, TEXT, make_checkpoint
 
 import longsum_lib
 from longsum_lib import cli, summarize, terminal
+from longsum_lib.budget import fits
 from longsum_lib.cli import entry
 from longsum_lib.cli.commands import COMMANDS
 from longsum_lib.cli.commands import summarize as summarize_command
 from longsum_lib.errors import OptionError
 from longsum_lib.generation.documents import read_document
-from longsum_lib.loading import checkpoint_files, devices
+from longsum_lib.loading import checkpoint_files
 from longsum_lib.models.led.heads import LEDForConditionalGeneration
 from longsum_lib.terminal import Progress
 
@@ -339,7 +340,7 @@ def test_memory(longsum, document, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(LEDForConditionalGeneration, "generate", fail)
         assert only_error(longsum("summarize", document)).startswith("not enough memory on cpu for a document of")
-    monkeypatch.setattr(devices, "free_memory", lambda device: 1000)
+    monkeypatch.setattr(fits, "free_memory", lambda device: 1000)
     assert "led-test needs" in only_error(longsum("summarize", document))
 
 

@@ -5,7 +5,8 @@ import torch
 
 from longsum_lib.attention.engine import attend as engine
 from longsum_lib.attention.engine.kernels import fused_cuda as kernels_cuda
-from longsum_lib.attention.engine.kernels.choose import Eager, choose_kernel
+from longsum_lib.attention.engine.kernels.choose import choose_kernel
+from longsum_lib.attention.engine.kernels.eager import Eager
 from longsum_lib.attention.engine.kernels.fused_cuda import ALIGNMENT, TILE, FusedCUDA, aligned, can_run
 from longsum_lib.attention.sliding_window.attention import sliding_window_attention
 from longsum_lib.attention.transient_global.attention import transient_global_attention

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from tiny_checkpoint import make_checkpoint, make_config, make_tokenizer
 
 from longsum_lib import load, load_tokenizer
+from longsum_lib.budget import available, fits
 from longsum_lib.errors import (
     CheckpointError,
     CorruptCheckpoint,
@@ -523,7 +524,7 @@ def test_asked_number_format_is_used(checkpoint):
 
 
 def test_model_that_cannot_fit_is_refused_before_it_is_read(checkpoint, monkeypatch):
-    monkeypatch.setattr(devices, "free_memory", lambda device: 1000)
+    monkeypatch.setattr(fits, "free_memory", lambda device: 1000)
     with pytest.raises(NotEnoughMemory, match=r"for its weights in fp32, cpu has 0 MiB free; what helps: ") as error:
         load(checkpoint)
     message_of(error)
@@ -539,7 +540,7 @@ def test_memory_that_runs_out_while_loading(checkpoint, monkeypatch):
 
 
 def test_free_memory_of_this_machine_is_plausible():
-    free = devices.free_memory(torch.device("cpu"))
+    free = available.free_memory(torch.device("cpu"))
     assert free is None or 0 < free < 2**50
 
 

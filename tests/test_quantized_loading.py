@@ -8,10 +8,11 @@ import torch
 from families import FAMILIES, shake
 
 from longsum_lib import LSGBartConfig, LSGPegasusConfig, load
+from longsum_lib.budget import available
 from longsum_lib.errors import CorruptCheckpoint, MissingExtra, OptionError
 from longsum_lib.loading import devices, quantized, registry
 from longsum_lib.loading.auto import quiet_transformers
-from longsum_lib.loading.quantized import dense_parameters
+from longsum_lib.models.core.dense_parameters import dense_parameters
 
 pytest.importorskip("bitsandbytes")
 from transformers import BitsAndBytesConfig
@@ -282,7 +283,7 @@ def test_what_a_gpu_is_asked_for(saved, monkeypatch, native, name, dtype):
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 2**20)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 2**10)
     monkeypatch.setattr(FAMILIES[name].ours(), "from_pretrained", from_pretrained)
-    assert devices.free_memory(torch.device("cuda")) == 2**30 + 2**20 - 2**10
+    assert available.free_memory(torch.device("cuda")) == 2**30 + 2**20 - 2**10
     with pytest.raises(CorruptCheckpoint, match="far enough"):
         load(saved(name), quantization="nf4")
     assert asked["dtype"] == asked["quantization_config"].bnb_4bit_compute_dtype == dtype

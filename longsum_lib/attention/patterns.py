@@ -143,7 +143,7 @@ def lsg(
         block_size: tokens in a block.
         sparse_block_size: selected keys on each side; 0 = none.
         sparsity_factor: tokens that a selected key stands for; 0 = none.
-        sparsity_type: see :mod:`.lsg_sparse`.
+        sparsity_type: see :mod:`.lsg.sparse`.
         num_global_tokens: number of global tokens.
         head: which head's choice, for ``stride`` and ``block_stride``.
         padding: ``(length,)`` or ``(batch, length)`` bool, ``True`` for real tokens.
@@ -343,7 +343,7 @@ def big_bird(
         length: number of tokens.
         block_size: tokens in a block; the last block may be cut.
         num_random_blocks: random blocks of each query block.
-        random_blocks: see :mod:`.big_bird_blocks`.
+        random_blocks: see :mod:`.random_blocks`.
         seed: of the draw.
         head: which head's random blocks.
         heads: number of heads; ``"reference-training"`` draws for all of them in turn.

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
+from longsum_lib.budget.fits import check_document_fits, too_large
 from longsum_lib.errors import CheckpointError, LongsumError, NotEnoughMemory, OptionError, is_out_of_memory
 from longsum_lib.generation.file_settings import read_file_settings
 from longsum_lib.generation.options import Writing
-from longsum_lib.loading import devices
 from longsum_lib.loading.auto import max_input_tokens, max_summary_tokens, quiet_transformers
 from longsum_lib.loading.registry import model_type_of
 from longsum_lib.models.core.looking import harmless
@@ -207,13 +207,13 @@ class Writer:
     @contextlib.contextmanager
     def _in_memory(self, longest: int, batch: int) -> Iterator[None]:
         """Refuse what clearly does not fit, and say so where it turns out that it did not."""
-        devices.check_document_fits(self.model, longest, self.beams, batch)
+        check_document_fits(self.model, longest, self.beams, batch)
         try:
             yield
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise NotEnoughMemory(devices.too_large(self.model, longest, self.beams, batch)) from error
+            raise NotEnoughMemory(too_large(self.model, longest, self.beams, batch)) from error
 
     def _inputs(self, documents: list[list[int]]) -> dict[str, torch.Tensor]:
         """Pad on the right and make the masks: 1 for real tokens, and for a first token that is global."""

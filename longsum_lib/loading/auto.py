@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from longsum_lib.budget.fits import check_model_fits
 from longsum_lib.errors import (
     CheckpointError,
     CorruptCheckpoint,
@@ -112,7 +113,7 @@ def load(
         options.setdefault("device_map", {"": place})
     if "device_map" not in kwargs and not saved_quantized:
         size = number_format.itemsize if quantization is None else quantized.bytes_per_weight(quantization)
-        devices.check_model_fits(checkpoint.name, weights * size, number_format, place)
+        check_model_fits(checkpoint.name, weights * size, number_format, place)
 
     model, info = read_model(model_class, checkpoint, place=place, **options)
     arrived.check_mismatched(checkpoint.name, info)

@@ -102,7 +102,7 @@ def convert_to_lsg(
         resize_lsg: only resize an LSG model; its global tokens stay as they are.
         use_token_ids: add the embedding of the first token type, where the model has one.
         seed: of the random numbers.
-        **lsg: fields of the config, such as ``block_size``; see :class:`.lsg_config.LSGFields`.
+        **lsg: fields of the config, such as ``block_size``; see :class:`.lsg.config.LSGFields`.
 
     Returns:
         The LSG model, in evaluation mode if it comes from a checkpoint. Save it with ``save_pretrained``.

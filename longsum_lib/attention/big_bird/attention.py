@@ -50,7 +50,7 @@ def big_bird_attention(
     What "random" means is the caller's choice. The published PyTorch code draws nothing in evaluation mode: its random
     blocks are all block 0, so that the keys of block 0, which are seen anyway, count :math:`1 + r` times, as if
     :math:`\ln(1 + r)` were added to their scores. ``"reference"`` reproduces this, without copying any key;
-    ``"seeded"`` is what the paper describes. See :mod:`.big_bird_blocks`. Published checkpoints were trained with
+    ``"seeded"`` is what the paper describes. See :mod:`.random_blocks`. Published checkpoints were trained with
     random blocks, so both run; results differ.
 
     Args:

@@ -1,7 +1,7 @@
 """Local, sparse and global attention: the mechanism of LSG.
 
 The sequence begins with global tokens. Behind them every block of queries sees itself and its two neighbours, the
-global tokens, and on each side a window of a coarser copy of the document (:mod:`.lsg_sparse`).
+global tokens, and on each side a window of a coarser copy of the document (:mod:`.lsg.sparse`).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def lsg_attention(
         dropout: probability of dropping an attention weight.
         lsh_num_pre_rounds: rounds of hashing before the last one, for ``"lsh"``.
         generator: draws the directions for ``"lsh"``; ``None`` = torch's global generator.
-        hashes: directions that were drawn before (:func:`.lsg_sparse.draw_hashes`), instead of a generator.
+        hashes: directions that were drawn before (:func:`.lsg.sparse.draw_hashes`), instead of a generator.
         mask_empty_groups: hide sparse keys that stand for padding only. ``False`` shows them in ``"bos_pooling"`` as
             the published code does, and computes the rows of padding like any other, since they can then be seen.
         strict_geometry: refuse sizes where the published code fails or shows the wrong sparse keys.

@@ -31,7 +31,7 @@ def lsg_weights(
         key: same shape.
         num_global_tokens: how many of the rows are global tokens.
         block_size: tokens in a block.
-        sparsity: the sparse keys, from :func:`.lsg_sparse.check_geometry`.
+        sparsity: the sparse keys, from :func:`.lsg.sparse.check_geometry`.
         padding: ``(batch, length)`` bool, ``True`` for real tokens.
         hashes: directions, for ``lsh``.
         scale: factor of the dot product; ``None`` = ``head_dim ** -0.5``.

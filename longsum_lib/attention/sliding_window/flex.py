@@ -28,7 +28,8 @@ def flex_sliding_window(
 ) -> Tensor:
     """Attend from every query, global or not, to its window and the global keys.
 
-    Arguments and result are those of :func:`.sliding_window.local_rows`. Compiled on CUDA; elsewhere PyTorch runs
+    Arguments and result are those of :func:`.sliding_window.attention.local_rows`.
+    Compiled on CUDA; elsewhere PyTorch runs
     it unfused, which is for checking only: it makes the whole score matrix.
 
     Raises:

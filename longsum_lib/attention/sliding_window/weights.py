@@ -1,7 +1,7 @@
 """Attention weights of the sliding window, in the layout of transformers' LED.
 
 A path of its own for looking at weights: it stores ``length × (window + globals)`` numbers a head, never
-``length²``, but the attention itself (:mod:`.sliding_window`) stores none at all.
+``length²``, but the attention itself (:mod:`longsum_lib.attention.sliding_window.attention`) stores none at all.
 """
 
 from __future__ import annotations

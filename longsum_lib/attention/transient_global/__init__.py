@@ -4,6 +4,7 @@ from longsum_lib._lazy import attach
 
 _EXPORTS = {
     "transient_global_attention": "longsum_lib.attention.transient_global.attention",
+    "transient_sums": "longsum_lib.attention.transient_global.sums",
 }
 
 __all__ = attach(__name__, _EXPORTS)

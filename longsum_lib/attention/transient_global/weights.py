@@ -1,6 +1,7 @@
 """Attention weights of local and transient-global attention, in the layout of transformers' LongT5.
 
-A path of its own for looking at weights: the attention itself (:mod:`.transient_global`) stores none.
+A path of its own for looking at weights: the attention itself
+(:mod:`longsum_lib.attention.transient_global.attention`) stores none.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 
 from longsum_lib.cli.numbers import positive, whole_number
-from longsum_lib.loading.devices import gib
 from longsum_lib.memory import CARDS, GIBIBYTE, LONGEST, largest_input, model_numbers, predict
+from longsum_lib.units import gib
 
 
 def add(parser: argparse.ArgumentParser) -> None:

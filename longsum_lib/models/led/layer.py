@@ -20,7 +20,7 @@ from longsum_lib.attention.sliding_window.attention import (
 )
 from longsum_lib.attention.sliding_window.global_rows import global_rows, overwrite_global_rows, project_global_rows
 from longsum_lib.attention.sliding_window.weights import global_token_weights, sliding_window_weights
-from longsum_lib.loading.quantized import dense_parameters, has_dense_parameters
+from longsum_lib.models.core.dense_parameters import dense_parameters, has_dense_parameters
 from longsum_lib.models.core.layers import FeedForward, by_chunks, clamp_half, dropout, merge_heads, split_heads
 from longsum_lib.models.core.looking import Freedom
 from longsum_lib.models.core.streaming import NearKeys, can_stream, chunks, rows_per_step, run_chunks, where_to

@@ -2,7 +2,7 @@
 
 Same classes, parameter names and config as transformers, so its checkpoints load as they are. What differs: the
 input is never padded to a window, the encoder's memory is linear in its length, static caches are right, and the
-beams of a document share its keys and values. The heads are in :mod:`.led`.
+beams of a document share its keys and values. The heads are in :mod:`longsum_lib.models.led.heads`.
 """
 
 from __future__ import annotations
@@ -161,6 +161,12 @@ class LEDDecoder(LEDPreTrainedModel):
         self.layernorm_embedding = nn.LayerNorm(config.d_model)
         self.gradient_checkpointing = False
         self.post_init()
+
+    last_norm: nn.Module | None = None
+
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``."""
+        return self.layernorm_embedding(self.embed_tokens(tokens) + self.embed_positions(positions))
 
     @takes()
     def forward(

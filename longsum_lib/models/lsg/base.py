@@ -168,7 +168,7 @@ def layer_weights(
     padding: Tensor | None,
     hashes: Hashes | None,
 ) -> dict[str, Tensor]:
-    """Attention weights of a layer, see :func:`.lsg_weights.lsg_weights`."""
+    """Attention weights of a layer, see :func:`.lsg.weights.lsg_weights`."""
     query, key = (split_heads(projection(states), config.num_attention_heads) for projection in (query, key))
     return lsg_weights(
         query,

@@ -1,7 +1,7 @@
 """LSG-BERT and LSG-RoBERTa: encoders of local, sparse and global attention for texts that are not rewritten.
 
 Parameter names are those of BERT and RoBERTa, with ``embeddings.global_embeddings`` beside them. The heads are in
-:mod:`.lsg_encoders`.
+:mod:`longsum_lib.models.lsg.encoders`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from longsum_lib.attention.engine.kernels.choose import Eager
+from longsum_lib.attention.engine.kernels.eager import Eager
 from longsum_lib.upstream.torch import fused_attention
 
 _FORWARD, _BACKWARD = fused_attention("cuda") or (None, None)
@@ -33,7 +33,7 @@ def can_run(query: Tensor) -> bool:
 
 
 class FusedCUDA:
-    """The kernel, see :class:`.kernels.Kernel`; where it fails at run time, plain products from then on."""
+    """The kernel, see :class:`.base.Kernel`; where it fails at run time, plain products from then on."""
 
     makes_scores = False
 
@@ -43,7 +43,7 @@ class FusedCUDA:
         self._failed = False
 
     def forward(self, query, key, value, mask, call, may_be_empty=True):
-        """See :class:`.kernels.Kernel`."""
+        """See :class:`.base.Kernel`."""
         if self._failed:
             return self.eager.forward(query, key, value, mask, call, may_be_empty)
         try:
@@ -63,7 +63,7 @@ class FusedCUDA:
         return out, total
 
     def backward(self, grad, query, key, value, out, total, mask, call, needs_bias):
-        """See :class:`.kernels.Kernel`."""
+        """See :class:`.base.Kernel`."""
         if needs_bias or self._failed:  # the gradient of scores that all blocks share is summed by the engine
             return self.eager.backward(grad, query, key, value, out, total, mask, call, needs_bias)
         rows = total.shape[-1]
