@@ -17,8 +17,8 @@ from longsum_lib.generation.documents import read_document as read_document
 from longsum_lib.generation.extract import extract as extract
 from longsum_lib.generation.jobs.api import summarize_corpus as summarize_corpus
 from longsum_lib.generation.pipelines import pipeline as pipeline
-from longsum_lib.generation.summary import Summary as Summary
 from longsum_lib.generation.summarize import summarize as summarize
+from longsum_lib.generation.summary import Summary as Summary
 from longsum_lib.loading.auto import load as load
 from longsum_lib.loading.auto import load_tokenizer as load_tokenizer
 from longsum_lib.loading.automodels import AutoModel as AutoModel

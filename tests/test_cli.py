@@ -122,6 +122,7 @@ def test_json_has_the_counts(longsum, document, checkpoint):
         "extractive": False,
         "extracted": 0,
         "sources": [],
+        "score": expected.score,
     }
 
 

@@ -16,6 +16,7 @@ from longsum_lib.generation.document_text import DocumentText
 from longsum_lib.generation.jobs import api, work
 from longsum_lib.generation.jobs.results import FolderPlace
 from longsum_lib.generation.jobs.sources import Reading, find_items, read_again
+from longsum_lib.generation.writer import Writer
 from longsum_lib.loading import checkpoint_files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -275,14 +276,14 @@ def test_a_job_that_ends_in_the_middle_goes_on(corpus, computed, folder, tmp_pat
 
 
 def test_a_document_that_meets_an_error_while_it_is_summarized(corpus, folder, tmp_path, monkeypatch):
-    whole = work.Work._summarize
+    whole = Writer.encode
 
-    def fail(self, document, model):
-        if "And more" in document.text:
+    def fail(self, texts, limit=None):
+        if "And more" in texts[0]:
             raise RuntimeError("something else")
-        return whole(self, document, model)
+        return whole(self, texts, limit)
 
-    monkeypatch.setattr(work.Work, "_summarize", fail)
+    monkeypatch.setattr(Writer, "encode", fail)
     assert corpus(folder, tmp_path / "out.jsonl").failed == 4
     row = read_rows(tmp_path / "out.jsonl")[1]
     assert (row["id"], row["error"]) == ("a/two.md", "unexpected RuntimeError: something else")

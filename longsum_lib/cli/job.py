@@ -20,7 +20,7 @@ from longsum_lib.terminal import TerminalProgress, say
 
 if TYPE_CHECKING:
     from longsum_lib.generation.document_text import DocumentText
-    from longsum_lib.generation.summarize import Summary
+    from longsum_lib.generation.summary import Summary
 
 _SECONDS_BETWEEN_LINES = 60.0  # of progress, where standard error is no terminal
 
@@ -67,6 +67,7 @@ def _summarize_options(options: argparse.Namespace) -> dict[str, Any]:
     """Take the options of ``summarize`` from those of the command."""
     names = ("max_new_tokens", "min_new_tokens", "num_beams", "no_repeat_ngram_size", "truncate", "split")
     taken = {name: getattr(options, name) for name in (*names, "extract_first", "anyway")}
+    taken |= {"batch_size": options.batch_size}
     taken |= {"device": options.device, "dtype": options.dtype, "quantization": options.quantize}
     return {name: value for name, value in taken.items() if value not in (None, False, "auto")}
 
@@ -172,7 +173,7 @@ def _dry_run(options: argparse.Namespace, files: list[str], work: Work, reading:
         else:
             unit = "words" if one.model == "extract" else "tokens"
             print(f"{one.id}: {one.tokens:,} {unit}, {one.model}", flush=True)
-    from longsum_lib.loading.devices import gib
+    from longsum_lib.units import gib
 
     read = [one for one in found if not one.refused]
     seconds, memory = sum(one.seconds for one in read), max((one.memory for one in read), default=0)

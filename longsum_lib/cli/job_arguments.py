@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from longsum_lib.cli.numbers import whole_number
 from longsum_lib.generation.jobs.sources import is_several
 
 _JOB_OPTIONS = ("into", "resume", "force", "dry_run", "glob", "text_column", "id_column")
@@ -16,6 +17,7 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true", help="go on with what is in PLACE; equal content and options are done")
     add("--force", action="store_true", help="start again, and write over what is in PLACE")
     add("--dry-run", action="store_true", help="count tokens, predict time and memory, list what would be refused")
+    add("--batch-size", type=whole_number(1), metavar="N", help="documents at a time, at most (default: what fits)")
     add("--glob", metavar="PATTERN", help="of folders, take only files that fit, such as *.pdf")
     add("--text-column", metavar="NAME", help="of tables, the column of the documents (default: a usual name)")
     add("--id-column", metavar="NAME", help="of tables, the column of their names (default: id, else numbers)")

@@ -11,7 +11,7 @@ from longsum_lib.terminal import say
 
 if TYPE_CHECKING:
     from longsum_lib.cli.evidence import Evidence
-    from longsum_lib.generation.summarize import Summary
+    from longsum_lib.generation.summary import Summary
 
 
 def print_summary(

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from longsum_lib.errors import DocumentTooLong, LongsumError, OptionError
+from longsum_lib.errors import DocumentTooLong, OptionError
 from longsum_lib.generation.choose import extract_to_fit
 from longsum_lib.generation.splitting import split_text
 from longsum_lib.generation.summary import Summary
@@ -170,12 +170,12 @@ class Flow(Generic[Name]):
         self._go_on(self._count, None)
         self._count += 1
 
-    def _give(self, number: int, part: int, result: Written | LongsumError) -> None:
+    def _give(self, number: int, part: int, result: Written | Exception) -> None:
         """Hand a document one of the texts that it asked for."""
         document = self._on_its_way.get(number)
         if document is None:  # another part of it has failed
             return
-        if isinstance(result, LongsumError):
+        if isinstance(result, Exception):
             self._end(number, result)
             return
         document.written[part] = result

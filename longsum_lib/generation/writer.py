@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from longsum_lib.budget.fits import check_document_fits, too_large
-from longsum_lib.errors import CheckpointError, LongsumError, NotEnoughMemory, OptionError, is_out_of_memory
+from longsum_lib.errors import CheckpointError, NotEnoughMemory, OptionError, is_out_of_memory
 from longsum_lib.generation.file_settings import read_file_settings
 from longsum_lib.generation.options import Writing
 from longsum_lib.loading.auto import max_input_tokens, max_summary_tokens, quiet_transformers
@@ -50,8 +50,7 @@ class Written:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How to write: what the caller says about it, how many documents at a time at most, and who is told how far it is.
-    """
+    """How to write: what the caller says, how many documents at a time at most, and who is told how far it is."""
 
     writing: Writing
     batch_size: int | None = None
@@ -113,7 +112,7 @@ class Writer:
         waiting = iter(enumerate(documents))
         written: dict[int, Written] = {}
         for number, result in self.write_each(lambda: next(waiting, None)):
-            if isinstance(result, LongsumError):
+            if isinstance(result, Exception):
                 raise result
             written[number] = result
         return [written[i] for i in range(len(documents))]
@@ -122,7 +121,7 @@ class Writer:
         """Say which part of a document comes next, for progress; 0 is the joined summaries."""
         self._part, self._parts = part, parts
 
-    def write_each(self, take: Take[Name]) -> Iterator[tuple[Name, Written | LongsumError]]:
+    def write_each(self, take: Take[Name]) -> Iterator[tuple[Name, Written | Exception]]:
         """Write summaries of documents as they come, many together where that is possible.
 
         Each document is encoded alone, without padding, and all are decoded in one loop; see
@@ -135,24 +134,38 @@ class Writer:
         Yields:
             Each name with its summary, or with the error that its document met, in the order in which they are done.
         """
-        if self._together():
-            loop = self._loop()
-            for name, result in loop.run(take):
-                yield name, result if isinstance(result, LongsumError) else self._decode(result.ids, result.score)
+        from longsum_lib.generation.batches.prepare import Unsupported, can_write_together
+
+        first: tuple[Name, list[int]] | None = None
+
+        def take_first() -> tuple[Name, list[int]] | None:
+            nonlocal first
+            first = take()
+            return first
+
+        loop = self._loop() if can_write_together(self.model, self.generate) else None
+        if loop is not None:
+            try:
+                for name, result in loop.run(take_first):
+                    yield name, result if isinstance(result, Exception) else self._decode(result.ids, result.score)
+                return
+            except Unsupported:  # which shows at the first document only
+                known = [] if first is None else [first]
+                yield from self._write_padded(lambda: known.pop() if known else take())
         else:
             yield from self._write_padded(take)
 
-    def _together(self) -> bool:
-        """Tell whether the loop can do what transformers' own would do."""
-        from longsum_lib.generation.batches.prepare import can_write_together
-
-        return can_write_together(self.model, self.generate)
-
-    def _loop(self) -> Loop[Any]:
+    def _loop(self) -> Loop[Any] | None:
+        """Return the loop that writes many texts, None for a decoder that it cannot read, such as a quantized one."""
         from longsum_lib.generation.batches.loop import Loop
         from longsum_lib.generation.batches.room import Room
         from longsum_lib.models.core.step.decoder import StepDecoder
+        from longsum_lib.models.core.step.products import Unreadable
 
+        try:
+            decoder = StepDecoder(self.model)
+        except Unreadable:
+            return None
         room = Room(self.model, self.beams, self.max_new_tokens, self.options.batch_size)
         report, most = self.options.progress, self.max_new_tokens
 
@@ -160,7 +173,7 @@ class Writer:
             if report is not None:
                 report(Progress("writing", tokens, most, self._part, self._parts))
 
-        return Loop(StepDecoder(self.model), room, self._prepare, stepped)
+        return Loop(decoder, room, self._prepare, stepped)
 
     def _prepare(self, document: list[int]) -> Prepared:
         """Encode a document."""
@@ -174,7 +187,7 @@ class Writer:
         """How many beams a summary has."""
         return self.generate.get("num_beams") or self.model.generation_config.num_beams or 1
 
-    def _write_padded(self, take: Take[Name]) -> Iterator[tuple[Name, Written | LongsumError]]:
+    def _write_padded(self, take: Take[Name]) -> Iterator[tuple[Name, Written | Exception]]:
         """Write summaries in padded batches; documents of similar length share one."""
         size = self.options.batch_size or self._batch_that_fits()
         # So many are sorted by length at a time; more would have to be held.
@@ -184,7 +197,7 @@ class Writer:
                 batch = window[start : start + size]
                 try:
                     results = self._write_batch([ids for _, ids in batch])
-                except LongsumError as error:
+                except Exception as error:  # a batch that cannot be written costs its documents
                     yield from ((name, error) for name, _ in batch)
                     continue
                 yield from zip((name for name, _ in batch), results, strict=True)
@@ -199,9 +212,13 @@ class Writer:
 
     def _write_batch(self, documents: list[list[int]]) -> list[Written]:
         inputs = self._inputs(documents)
-        with self._in_memory(max(map(len, documents)), len(documents)), quiet_transformers(), torch.inference_mode():
-            with self._reading(), self._writing() as criteria:
-                output = self.model.generate(**inputs, **self.generate, stopping_criteria=criteria)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._in_memory(max(map(len, documents)), len(documents)))
+            stack.enter_context(quiet_transformers())
+            stack.enter_context(torch.inference_mode())
+            stack.enter_context(self._reading())
+            criteria = stack.enter_context(self._writing())
+            output = self.model.generate(**inputs, **self.generate, stopping_criteria=criteria)
         return [self._decode(row.tolist()) for row in output]
 
     @contextlib.contextmanager

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from longsum_lib.errors import LongsumError
-from longsum_lib.generation.batches.prepare import Prepared
+from longsum_lib.generation.batches.prepare import Prepared, Unsupported
 from longsum_lib.generation.batches.texts import BeamText, GreedyText, new_text
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class Loop(Generic[Name]):
         self._rows: Rows | None = None
         self._count = 0
 
-    def run(self, take: Take[Name]) -> Iterator[tuple[Name, Finished | LongsumError]]:
+    def run(self, take: Take[Name]) -> Iterator[tuple[Name, Finished | Exception]]:
         """Write a text about each document.
 
         Args:
@@ -76,6 +75,9 @@ class Loop(Generic[Name]):
 
         Yields:
             Each name with its text, or with the error that its document met, in the order in which they are done.
+
+        Raises:
+            Unsupported: The options are for another loop; nothing was yielded then.
         """
         following = take()
         while following is not None or self._texts:
@@ -89,11 +91,13 @@ class Loop(Generic[Name]):
             following = following or take()
 
     @torch.inference_mode()
-    def _come_in(self, name: Name, ids: list[int]) -> LongsumError | None:
+    def _come_in(self, name: Name, ids: list[int]) -> Exception | None:
         """Encode a document and give its text rows; return what went wrong."""
         try:
             prepared = self._encode(ids)
-        except LongsumError as error:
+        except Unsupported:
+            raise
+        except Exception as error:  # a document that cannot be encoded costs itself
             return error
         text = new_text(prepared.rules)
         document = self._decoder.document(prepared.states, prepared.real, text.rows)

@@ -95,7 +95,7 @@ def prepare(model: PreTrainedModel, inputs: Mapping[str, Tensor], options: Mappi
 
 
 def _seen(model: PreTrainedModel, mask: Tensor) -> Tensor | None:
-    """Say which rows of the encoder the decoder sees; padding to whole blocks and global tokens are the model's matter."""
+    """Say which rows of the encoder the decoder sees: whole blocks and global tokens are the model's matter."""
     seen: Tensor | None = model.seen_by_decoder(mask)
     return None if seen is None or bool(seen.all()) else seen[0]
 

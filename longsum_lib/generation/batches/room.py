@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from longsum_lib.budget.available import free_memory
 from longsum_lib.budget.formulas import plan
-from longsum_lib.loading.devices import free_memory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

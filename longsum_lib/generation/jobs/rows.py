@@ -15,7 +15,7 @@ from longsum_lib.errors import MissingExtra
 from longsum_lib.generation.jobs.journal import Row
 
 if TYPE_CHECKING:
-    from longsum_lib.generation.summarize import Summary
+    from longsum_lib.generation.summary import Summary
 
 FILE_KINDS = (".jsonl", ".csv", ".parquet")
 """Endings of files of rows."""

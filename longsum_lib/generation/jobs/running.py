@@ -18,7 +18,7 @@ from longsum_lib.generation.jobs.sources import Item, Reading
 from longsum_lib.generation.jobs.work import Work
 
 if TYPE_CHECKING:
-    from longsum_lib.generation.summarize import Summary
+    from longsum_lib.generation.summary import Summary
 
 Evidence = Callable[[DocumentText, "Summary"], tuple[dict[str, Any], str]]
 """Finds passages of a document for a summary: more fields of its row, and what follows the summary's text."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import json
@@ -9,14 +10,15 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from longsum_lib.errors import LongsumError, OptionError
+from longsum_lib.errors import OptionError
 from longsum_lib.generation.choose import EXTRACT, is_foreign, model_for
 from longsum_lib.generation.document_text import DocumentText
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from longsum_lib.generation.summarize import Summary
+    from longsum_lib.generation.flow import Flow
+    from longsum_lib.generation.summary import Summary
 
 Name = TypeVar("Name")
 """What a caller calls a document."""
@@ -24,6 +26,7 @@ Name = TypeVar("Name")
 DECIDE = ("truncate", "split", "extract_first", "anyway", "dtype", "quantization")
 """Options of ``summarize``, beside those of ``generate``, on which a summary depends."""
 
+_OF_MODELS = ("device", "dtype", "quantization", "tokenizer", "batch_size", "progress")
 _DO_NOT = ("device", "batch_size", "progress", "tokenizer", "generation_config")
 
 
@@ -115,34 +118,76 @@ class Work:
             For each document its name with the summary, or with the error that it met, in the order in which they are
             done.
         """
-        for name, document in documents:
+        waiting = iter(documents)
+        done: collections.deque[tuple[Name, Summary | Exception]] = collections.deque()
+        flow: Flow[tuple[Name, bool]] | None = None
+        first: tuple[tuple[Name, bool], str, None] | None = None
+        ended = False
+
+        def take() -> tuple[tuple[Name, bool], str, None] | None:
+            """Give the next document that a model writes about; after one that needs none there is none now."""
+            nonlocal first, flow, ended
+            if first is not None:
+                found, first = first, None
+                return found
+            following = next(waiting, None)
+            if following is None:
+                ended = True
+                return None
+            name, document = following
             try:
                 chosen = self.choose(document)
-            except LongsumError as error:
-                yield name, error
-                continue
-            model = None if chosen == EXTRACT else self.loaded(chosen)
-            try:
-                summary = self._summarize(document, model)
+                if chosen == EXTRACT:
+                    done.append((name, self._extract(document)))
+                    return None
             except Exception as error:  # a document that cannot be summarized costs itself
-                yield name, error
-            else:
-                yield name, summary
+                done.append((name, error))
+                return None
+            asked = (name, is_foreign(document.text)), document.text, None
+            if flow is None:
+                flow, first = self._flow(chosen), asked
+                return None
+            return asked
 
-    def _summarize(
-        self, document: DocumentText, model: tuple[PreTrainedModel, PreTrainedTokenizerBase] | None
-    ) -> Summary:
+        while not ended:
+            if flow is None:
+                take()
+            else:
+                for (name, foreign), result in flow.run(take):
+                    if not isinstance(result, Exception):
+                        result = dataclasses.replace(result, foreign=foreign)
+                    yield name, result
+                    yield from _emptied(done)
+            yield from _emptied(done)
+
+    def _extract(self, document: DocumentText) -> Summary:
         from longsum_lib.generation.summarize import summarize
 
-        options = dict(self.options)
-        for name in ("device", "dtype", "quantization", "tokenizer", "anyway"):
-            options.pop(name, None)
-        if model is None:
-            return summarize(document, EXTRACT, **options)
-        return summarize(document, model[0], tokenizer=model[1], anyway=True, **options)
+        options = {n: value for n, value in self.options.items() if n not in (*_OF_MODELS, "anyway")}
+        return summarize(document, EXTRACT, **options)
+
+    def _flow(self, name: str) -> Flow[Any]:
+        """Load a model and let documents flow through it."""
+        from longsum_lib.generation.flow import Flow
+        from longsum_lib.generation.options import settle
+        from longsum_lib.generation.summarize import too_long, writer_of
+        from longsum_lib.generation.writer import Options
+
+        model, tokenizer = self.loaded(name)
+        model.eval()
+        said = {n: value for n, value in self.options.items() if n not in (*DECIDE, *_DO_NOT)}
+        writing = settle(said, self.options.get("generation_config"))
+        options = Options(writing, self.options.get("batch_size"), self.options.get("progress"))
+        ways = (bool(self.options.get(way)) for way in ("truncate", "split", "extract_first"))
+        return Flow(writer_of(model, tokenizer, options), too_long(*ways))
 
 
-_CHECKED = {"truncate": False, "split": False, "extract_first": False, "batch_size": 1}
+def _emptied(done: collections.deque[Any]) -> Iterator[Any]:
+    while done:
+        yield done.popleft()
+
+
+_CHECKED = {"truncate": False, "split": False, "extract_first": False, "batch_size": None}
 
 
 def options_key(description: Mapping[str, Any]) -> str:
