@@ -161,7 +161,7 @@ def test_several_files_are_summarized_in_order_and_bad_ones_reported(longsum, do
     result = longsum("summarize", document, tmp_path / "missing.txt", other)
     assert result.code == 1
     assert result.out == "\n".join(single)
-    assert result.errors[0] == f"longsum: there is no file {tmp_path / 'missing.txt'}"
+    assert f"longsum: there is no file {tmp_path / 'missing.txt'}" in result.errors
     lines = longsum("summarize", document, other, "--output", "json").out.splitlines()
     assert [json.loads(line)["file"] for line in lines] == [str(document), str(other)]
 

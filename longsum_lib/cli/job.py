@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from longsum_lib import terminal
@@ -14,7 +15,7 @@ from longsum_lib.errors import DocumentError, ForeignText, OptionError
 from longsum_lib.generation.jobs.api import run_job
 from longsum_lib.generation.jobs.forecast import Forecast, forecast
 from longsum_lib.generation.jobs.running import JobReport, Progress, explain, in_order
-from longsum_lib.generation.jobs.sources import Reading, find_items
+from longsum_lib.generation.jobs.sources import Item, Reading, find_items
 from longsum_lib.generation.jobs.work import Work
 from longsum_lib.terminal import TerminalProgress, say
 
@@ -43,24 +44,36 @@ def run_summarize_job(options: argparse.Namespace, default_model: str) -> int:
     files = options.files or ["-"]
     if not options.files and (sys.stdin is None or sys.stdin.isatty()):
         raise DocumentError("give a FILE, a folder, or - for standard input (see: longsum summarize --help)")
-    reading = Reading(
-        options.glob,
-        options.text_column,
-        options.id_column,
-        options.encoding,
-        options.speakers,
-        options.times,
-        options.into,
-    )
-    terminal.quiet_libraries()
-    work = Work(options.model, default_model, _summarize_options(options))
-    work.check()
+    work, reading = _work(options, default_model), _reading(options)
     if options.dry_run:
         return _dry_run(options, files, work, reading)
     with TerminalProgress() as progress:
         if options.into is None:
-            return _print_all(options, files, work, reading, progress)
+            return _print_all(options, find_items(files, reading), work, reading, progress)
         return _into(options, files, work, reading, progress)
+
+
+def print_files(options: argparse.Namespace, default_model: str) -> int:
+    """Print the summaries of several files, in their order, under the names that they were given by.
+
+    Returns:
+        The exit code: 0 done, 1 some failed, 2 a bundled model that was named does not know one of them.
+    """
+    with TerminalProgress() as progress:
+        items = [Item(name, name) for name in options.files]
+        return _print_all(options, items, _work(options, default_model), _reading(options), progress)
+
+
+def _work(options: argparse.Namespace, default_model: str) -> Work:
+    terminal.quiet_libraries()
+    work = Work(options.model, default_model, _summarize_options(options))
+    work.check()
+    return work
+
+
+def _reading(options: argparse.Namespace) -> Reading:
+    names = ("glob", "text_column", "id_column", "encoding", "speakers", "times")
+    return Reading(**{name: getattr(options, name) for name in names}, leave_out=options.into)
 
 
 def _summarize_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -109,13 +122,13 @@ def _into(options: argparse.Namespace, files: list[str], work: Work, reading: Re
 
 
 def _print_all(
-    options: argparse.Namespace, files: list[str], work: Work, reading: Reading, line: TerminalProgress
+    options: argparse.Namespace, items: Iterable[Item], work: Work, reading: Reading, line: TerminalProgress
 ) -> int:
     from longsum_lib.cli.printing import print_summary
 
     evidence, shown, code = _Evidence(options, work), _Shown(line), 0
     first, counts = True, Progress(0, 0, 0, 0)
-    for item, document, result in in_order(find_items(files, reading), work, reading):
+    for item, document, result in in_order(items, work, reading):
         failed = isinstance(result, Exception) or document is None
         error = explain(result) if isinstance(result, Exception) else ""
         counts = dataclasses.replace(

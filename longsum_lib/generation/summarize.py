@@ -161,10 +161,10 @@ def summarize(
         writer = writer_of(model, tokenizer, Options(writing, batch_size, progress))
         how = too_long(truncate, split, extract_first)
         if any(foreign[i] for i in rest) and is_bundled(writer.name):
-            _warn_of_invention(writer.name)
+            warn_of_invention(writer.name)
         with evaluating(model):
             ids = _encode_all(writer, [texts[i] for i in rest], how)
-            _warn_about_model(writer)
+            warn_about_model(writer)
             chosen_texts = [(texts[i], known) for i, known in zip(rest, ids, strict=True)]
             found.update(zip(rest, summarize_in_order(writer, chosen_texts, how), strict=True))
     seconds = time.perf_counter() - started
@@ -261,7 +261,8 @@ def _real_models() -> str:
     return " or ".join(model.name for model in supported_hub_models(summarizes=True))
 
 
-def _warn_of_invention(name: str) -> None:
+def warn_of_invention(name: str) -> None:
+    """Warn when a bundled model writes about a text that it does not know."""
     warnings.warn(
         f"{name} was trained on small synthetic reports only; what it writes about this text is invented. A real "
         f"model: {_real_models()}",
@@ -270,7 +271,7 @@ def _warn_of_invention(name: str) -> None:
     )
 
 
-def _warn_about_model(writer: Writer) -> None:
+def warn_about_model(writer: Writer) -> None:
     """Warn when the model never saw a summary."""
     from longsum_lib.loading.registry import HUB_MODELS
 

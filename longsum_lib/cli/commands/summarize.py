@@ -41,6 +41,10 @@ def run(options: argparse.Namespace) -> int:
         if sys.stdin is None or sys.stdin.isatty():
             raise DocumentError("give a FILE, or - for standard input (see: longsum summarize --help)")
         files = ["-"]
+    if len(files) > 1:
+        from longsum_lib.cli.job import print_files
+
+        return print_files(options, DEFAULT_MODEL)
     texts, failed = _read_all(files, options)
     if not texts:
         return 1
@@ -71,8 +75,7 @@ def run(options: argparse.Namespace) -> int:
                 continue
             progress.clear()
             evidence = find_evidence(options, text, summary, model, tokenizer)
-            several = len(texts) > 1
-            print_summary(summary, name, options.output, first, options.model is None, evidence, heading=several)
+            print_summary(summary, name, options.output, first, options.model is None, evidence)
             first = False
     return code
 

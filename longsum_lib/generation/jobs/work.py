@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from longsum_lib.errors import OptionError
-from longsum_lib.generation.choose import EXTRACT, is_foreign, model_for
+from longsum_lib.generation.choose import EXTRACT, is_bundled, is_foreign, model_for
 from longsum_lib.generation.document_text import DocumentText
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Work:
     default: str
     options: dict[str, Any]
     _loaded: dict[str, tuple[PreTrainedModel, PreTrainedTokenizerBase]] = dataclasses.field(default_factory=dict)
+
+    _warned: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.model, os.PathLike):
@@ -118,6 +121,8 @@ class Work:
             For each document its name with the summary, or with the error that it met, in the order in which they are
             done.
         """
+        from longsum_lib.generation.summarize import warn_of_invention
+
         waiting = iter(documents)
         done: collections.deque[tuple[Name, Summary | Exception]] = collections.deque()
         flow: Flow[tuple[Name, bool]] | None = None
@@ -143,22 +148,27 @@ class Work:
             except Exception as error:  # a document that cannot be summarized costs itself
                 done.append((name, error))
                 return None
-            asked = (name, is_foreign(document.text)), document.text, None
+            foreign = is_foreign(document.text)
+            if foreign and not self._warned and is_bundled(chosen):
+                self._warned = True
+                warn_of_invention(chosen)
+            asked = (name, foreign), document.text, None
             if flow is None:
-                flow, first = self._flow(chosen), asked
+                flow, first = self._flow(chosen, stack), asked
                 return None
             return asked
 
-        while not ended:
-            if flow is None:
-                take()
-            else:
-                for (name, foreign), result in flow.run(take):
-                    if not isinstance(result, Exception):
-                        result = dataclasses.replace(result, foreign=foreign)
-                    yield name, result
-                    yield from _emptied(done)
-            yield from _emptied(done)
+        with contextlib.ExitStack() as stack:
+            while not ended:
+                if flow is None:
+                    take()
+                else:
+                    for (name, foreign), result in flow.run(take):
+                        if not isinstance(result, Exception):
+                            result = dataclasses.replace(result, foreign=foreign)
+                        yield name, result
+                        yield from _emptied(done)
+                yield from _emptied(done)
 
     def _extract(self, document: DocumentText) -> Summary:
         from longsum_lib.generation.summarize import summarize
@@ -166,20 +176,22 @@ class Work:
         options = {n: value for n, value in self.options.items() if n not in (*_OF_MODELS, "anyway")}
         return summarize(document, EXTRACT, **options)
 
-    def _flow(self, name: str) -> Flow[Any]:
+    def _flow(self, name: str, stack: contextlib.ExitStack) -> Flow[Any]:
         """Load a model and let documents flow through it."""
         from longsum_lib.generation.flow import Flow
         from longsum_lib.generation.options import settle
-        from longsum_lib.generation.summarize import too_long, writer_of
+        from longsum_lib.generation.summarize import evaluating, too_long, warn_about_model, writer_of
         from longsum_lib.generation.writer import Options
 
         model, tokenizer = self.loaded(name)
-        model.eval()
+        stack.enter_context(evaluating(model))
         said = {n: value for n, value in self.options.items() if n not in (*DECIDE, *_DO_NOT)}
         writing = settle(said, self.options.get("generation_config"))
         options = Options(writing, self.options.get("batch_size"), self.options.get("progress"))
         ways = (bool(self.options.get(way)) for way in ("truncate", "split", "extract_first"))
-        return Flow(writer_of(model, tokenizer, options), too_long(*ways))
+        writer = writer_of(model, tokenizer, options)
+        warn_about_model(writer)
+        return Flow(writer, too_long(*ways))
 
 
 def _emptied(done: collections.deque[Any]) -> Iterator[Any]:
