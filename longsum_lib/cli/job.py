@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from longsum_lib import terminal
 from longsum_lib.errors import DocumentError, ForeignText, OptionError
-from longsum_lib.generation.jobs.api import run_job
+from longsum_lib.generation.jobs.api import cluster_of, run_job
 from longsum_lib.generation.jobs.forecast import Forecast, forecast
 from longsum_lib.generation.jobs.running import JobReport, Progress, explain, in_order
 from longsum_lib.generation.jobs.sources import Item, Reading, find_items
@@ -21,6 +21,7 @@ from longsum_lib.terminal import TerminalProgress, say
 
 if TYPE_CHECKING:
     from longsum_lib.generation.document_text import DocumentText
+    from longsum_lib.generation.jobs.on_ray import Cluster
     from longsum_lib.generation.summary import Summary
 
 _SECONDS_BETWEEN_LINES = 60.0  # of progress, where standard error is no terminal
@@ -37,8 +38,10 @@ def run_summarize_job(options: argparse.Namespace, default_model: str) -> int:
     """
     if options.into is None:
         alone = next((name for name in ("resume", "force") if getattr(options, name)), None)
+        alone = "engine ray" if options.engine == "ray" else alone
         if alone:
             raise OptionError(f"--{alone} is about results on disk; give --into as well")
+    cluster = cluster_of(options.engine, options.address, options.workers, options.gpus_per_worker or 0.0)
     if options.cite_html:
         raise OptionError("--cite-html is one page for one document; give one file, without --into")
     files = options.files or ["-"]
@@ -50,7 +53,7 @@ def run_summarize_job(options: argparse.Namespace, default_model: str) -> int:
     with TerminalProgress() as progress:
         if options.into is None:
             return _print_all(options, find_items(files, reading), work, reading, progress)
-        return _into(options, files, work, reading, progress)
+        return _into(options, files, work, reading, progress, cluster)
 
 
 def print_files(options: argparse.Namespace, default_model: str) -> int:
@@ -103,7 +106,14 @@ class _Evidence:
         return found.fields(), found.text()
 
 
-def _into(options: argparse.Namespace, files: list[str], work: Work, reading: Reading, line: TerminalProgress) -> int:
+def _into(
+    options: argparse.Namespace,
+    files: list[str],
+    work: Work,
+    reading: Reading,
+    line: TerminalProgress,
+    cluster: Cluster | None,
+) -> int:
     evidence = _Evidence(options, work)
     report = run_job(
         files,
@@ -115,6 +125,7 @@ def _into(options: argparse.Namespace, files: list[str], work: Work, reading: Re
         evidence=evidence if evidence.asked else None,
         asked=evidence.asked,
         progress=_Shown(line),
+        cluster=cluster,
     )
     line.clear()
     say(_in_words(report))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from longsum_lib.cli.numbers import whole_number
+from longsum_lib.cli.numbers import positive, whole_number
 from longsum_lib.generation.jobs.sources import is_several
 
-_JOB_OPTIONS = ("into", "resume", "force", "dry_run", "glob", "text_column", "id_column")
+_JOB_OPTIONS = ("into", "resume", "force", "dry_run", "glob", "text_column", "id_column", "address", "workers")
 
 
 def add_job_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +18,12 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     add("--force", action="store_true", help="start again, and write over what is in PLACE")
     add("--dry-run", action="store_true", help="count tokens, predict time and memory, list what would be refused")
     add("--batch-size", type=whole_number(1), metavar="N", help="documents at a time, at most (default: what fits)")
+    add("--engine", choices=("local", "ray"), default="local", help="this process, or a Ray cluster (default: local)")
+    add("--address", metavar="ADDRESS", help="of a running Ray cluster, such as auto (default: start one here)")
+    add(
+        "--workers", type=whole_number(1), metavar="N", help="Ray: processes with the model (default: by GPUs or cores)"
+    )
+    add("--gpus-per-worker", type=positive(), metavar="N", help="Ray: GPUs of each (default: none)")
     add("--glob", metavar="PATTERN", help="of folders, take only files that fit, such as *.pdf")
     add("--text-column", metavar="NAME", help="of tables, the column of the documents (default: a usual name)")
     add("--id-column", metavar="NAME", help="of tables, the column of their names (default: id, else numbers)")
@@ -25,4 +31,4 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
 
 def is_job(options: argparse.Namespace) -> bool:
     """Tell whether a command line is about more than single files on standard output."""
-    return any(getattr(options, name) for name in _JOB_OPTIONS) or is_several(options.files)
+    return any(getattr(options, n) for n in _JOB_OPTIONS) or options.engine != "local" or is_several(options.files)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longsum_lib.errors import OptionError
+from longsum_lib.errors import OptionError, did_you_mean
 from longsum_lib.generation.jobs.journal import Row
 from longsum_lib.generation.jobs.results import open_place
 from longsum_lib.generation.jobs.rows import check_kind
@@ -18,6 +18,8 @@ from longsum_lib.generation.jobs.work import Work, options_key
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+    from longsum_lib.generation.jobs.on_ray import Cluster
 
 ENGINES = ("local", "ray")
 """Where a job runs: in this process, or on a Ray cluster."""
@@ -37,6 +39,10 @@ def summarize_corpus(
     speakers: bool = False,
     times: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    engine: str = "local",
+    address: str | None = None,
+    workers: int | None = None,
+    gpus_per_worker: float = 0.0,
     **options: Any,
 ) -> JobReport:
     """Summarize any number of documents, and keep each summary as soon as it is there.
@@ -60,6 +66,10 @@ def summarize_corpus(
         speakers: Keep the speakers' names of subtitles.
         times: Keep the times of subtitles.
         progress: Called with a ``Progress`` for every document.
+        engine: ``"local"`` for this process, ``"ray"`` for a Ray cluster; what follows is for the latter.
+        address: Of a running cluster, such as ``"auto"``; None starts one on this machine.
+        workers: How many processes hold the model; None takes one a GPU, or one for every two cores.
+        gpus_per_worker: GPUs of each; 0 computes on the cores.
         **options: Further options of :func:`longsum_lib.generation.summarize`.
 
     Returns:
@@ -81,8 +91,11 @@ def summarize_corpus(
     """
     from longsum_lib.generation.summarize import DEFAULT_MODEL
 
+    cluster = cluster_of(engine, address, workers, gpus_per_worker)
     reading = Reading(glob, text_column, id_column, encoding, speakers, times, os.fspath(into))
-    return run_job(source, into, Work(model, DEFAULT_MODEL, options), reading, resume, force, progress=progress)
+    return run_job(
+        source, into, Work(model, DEFAULT_MODEL, options), reading, resume, force, progress=progress, cluster=cluster
+    )
 
 
 def run_job(
@@ -96,6 +109,7 @@ def run_job(
     evidence: Evidence | None = None,
     asked: tuple[str, ...] = (),
     progress: Callable[[Progress], None] | None = None,
+    cluster: Cluster | None = None,
 ) -> JobReport:
     """Run a job: what :func:`summarize_corpus` and the command share.
 
@@ -109,6 +123,7 @@ def run_job(
         evidence: Finds passages for summaries.
         asked: What ``evidence`` was asked for; it counts as an option.
         progress: Called for every document.
+        cluster: Where it runs; None is this process.
     """
     started = time.perf_counter()
     if resume and force:
@@ -125,9 +140,30 @@ def run_job(
     place = open_place(into, run, resume=resume, force=force)
     try:
         job = Job(place, work, reading, key, evidence, progress)
-        return job.run(find_items(source, reading), started, about)
+        return job.run(find_items(source, reading), started, about, cluster)
     finally:
         place.close()
+
+
+def cluster_of(engine: str, address: str | None, workers: int | None, gpus_per_worker: float) -> Cluster | None:
+    """Read the options that say where a job runs; None is this process.
+
+    Raises:
+        OptionError: They make no sense.
+    """
+    if engine not in ENGINES:
+        raise OptionError(f"engine is {engine!r}, expected {' or '.join(ENGINES)}{did_you_mean(engine, ENGINES)}")
+    if engine == "ray":
+        from longsum_lib.generation.jobs.on_ray import Cluster
+
+        if (workers is not None and workers < 1) or gpus_per_worker < 0:
+            raise OptionError(f"workers is {workers}, gpus_per_worker {gpus_per_worker}; expected at least 1 and 0")
+        return Cluster(address, workers, gpus_per_worker)
+    given = {"address": address, "workers": workers, "gpus_per_worker": gpus_per_worker or None}
+    name = next((name for name, value in given.items() if value is not None), None)
+    if name:
+        raise OptionError(f"{name} is for engine ray; give engine='ray' (--engine ray), or leave it out")
+    return None
 
 
 def versions() -> dict[str, str]:

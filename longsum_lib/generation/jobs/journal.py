@@ -85,6 +85,10 @@ class Journal:
         self._file.close()
         self._lock.release()
 
+    def keys(self) -> frozenset[str]:
+        """Return the keys that there are summaries of."""
+        return frozenset(self._by_key)
+
     def find(self, key: str) -> int | None:
         """Return where the newest row with a key is; None if there is none."""
         return self._by_key.get(key)

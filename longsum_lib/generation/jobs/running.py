@@ -18,6 +18,7 @@ from longsum_lib.generation.jobs.sources import Item, Reading
 from longsum_lib.generation.jobs.work import Work
 
 if TYPE_CHECKING:
+    from longsum_lib.generation.jobs.on_ray import Cluster
     from longsum_lib.generation.summary import Summary
 
 Evidence = Callable[[DocumentText, "Summary"], tuple[dict[str, Any], str]]
@@ -101,18 +102,26 @@ class Job:
         self._waiting: dict[str, _Waiting] = {}
         self.documents = self.computed = self.reused = self.failed = 0
 
-    def run(self, items: Iterable[Item], started: float, about: dict[str, Any]) -> JobReport:
+    def run(
+        self, items: Iterable[Item], started: float, about: dict[str, Any], cluster: Cluster | None = None
+    ) -> JobReport:
         """Summarize documents and write the results.
 
         Args:
             items: The documents.
             started: When the job began, by ``time.perf_counter``.
             about: What the report says beside numbers.
+            cluster: A Ray cluster on which they are summarized; None is this process.
         """
         finished = False
         try:
-            for key, result in self.work.stream(self._to_do(items)):
-                self._take(key, result)
+            if cluster is not None:
+                from longsum_lib.generation.jobs.on_ray import run_on_ray
+
+                run_on_ray(self, items, cluster, self._evidence)
+            else:
+                for key, result in self.work.stream(self._to_do(items)):
+                    self._take(key, result)
             report = self._report(started)
             self.place.finish(self._places, self._about(about, report, True))
             finished = True
@@ -121,10 +130,27 @@ class Job:
                 self.place.write_report(self._about(about, self._report(started), False))
         return report
 
-    def _to_do(self, items: Iterable[Item]) -> Iterator[tuple[str, DocumentText]]:
-        """Yield the documents that have no summary yet; the others get their rows here."""
+    def number(self, items: Iterable[Item]) -> Iterator[tuple[int, Item]]:
+        """Give documents their numbers, under which their rows are received."""
         for number, item in enumerate(items):
             self._places.append(-1)
+            yield number, item
+
+    def receive(self, number: int, row: Row, text: str) -> None:
+        """Keep a row that was made elsewhere: a summary, an error, or word that there is a summary already."""
+        name = row["id"]
+        if "error" in row:
+            self._fail(number, name, DocumentError(row["error"]))
+            return
+        place = self.place.journal.find(row["key"])
+        if place is not None:  # of an earlier run, or of a document with the same content elsewhere
+            self._reuse(number, name, row["key"], place)
+            return
+        self._put(number, row, text)
+
+    def _to_do(self, items: Iterable[Item]) -> Iterator[tuple[str, DocumentText]]:
+        """Yield the documents that have no summary yet; the others get their rows here."""
+        for number, item in self.number(items):
             try:
                 document = item.read(self.reading)
             except Exception as error:  # a document that cannot be read costs itself
@@ -148,27 +174,20 @@ class Job:
             return
         fields, text = self._evidence(waiting.document, result) if self._evidence else ({}, "")
         whole = "\n\n".join(filter(None, (result.text, text)))
-        (number, name), *others = waiting.names
-        row = row_of(name, key, result, fields) | ({"text": whole} if text else {})
-        try:
-            self._places[number] = self.place.put(row, whole)
-        except DocumentError as error:
-            self._fail(number, name, error)
-        else:
-            self.computed += 1
-            self._tell(name)
-        for number, name in others:
-            self._again(number, name, key, row, whole)
+        for again, (number, name) in enumerate(waiting.names):
+            row = row_of(name, key, result, fields) | ({"text": whole} if text else {})
+            self._put(number, row, whole, again=again > 0)
 
-    def _again(self, number: int, name: str, key: str, row: Row, text: str) -> None:
-        """Give a document the summary of another one with the same content."""
+    def _put(self, number: int, row: Row, text: str, *, again: bool = False) -> None:
+        """Keep a summary; ``again`` is one of another document with the same content."""
         try:
-            self._places[number] = self.place.put({**row, "id": name}, text)
+            self._places[number] = self.place.put(row, text)
         except DocumentError as error:
-            self._fail(number, name, error)
-        else:
-            self.reused += 1
-            self._tell(name)
+            self._fail(number, row["id"], error)
+            return
+        self.reused += again
+        self.computed += not again
+        self._tell(row["id"])
 
     def _reuse(self, number: int, name: str, key: str, place: int) -> None:
         own = self.place.journal.find_id(name)
