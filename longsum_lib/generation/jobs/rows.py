@@ -52,6 +52,7 @@ def row_of(name: str, key: str, summary: Summary, evidence: dict[str, Any]) -> R
         {"text": p.text, "offset": p.offset, "end": p.end, "paragraph": p.paragraph, "page": p.page}
         for p in summary.sources
     ]
+    fields["score"] = None if summary.score is None else round(summary.score, 5)
     return {"id": name, "key": key, **fields, "summary": summary.text, **evidence}
 
 
