@@ -31,6 +31,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 LENGTHS = (512, 1024, 1536, 2048, 2560, 3072, 3584, 4096)
 NEW_TOKENS = 64
+NOTE = "Documents that are written together beside one at a time and beside padded batches; CPU seconds, in turns."
 ROUNDS = {"tiny": 3, "decoding": 3, "transformers": 2, "streamed": 1, "rate": 1}
 
 
@@ -223,7 +224,7 @@ def streamed(count: int = 10_000, first: int = 100) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as folder:
         longsum_lib.summarize_corpus(pairs, f"{folder}/out.parquet", "led-tiny", max_new_tokens=4, progress=look)
-    return {"documents": count, "mebibytes_after_100": held[first], "mebibytes_at_the_end": held[count]}
+    return {"documents": count, "mib_after_100": held[first], "mib_at_the_end": held[count]}
 
 
 def _resident() -> float:
@@ -251,7 +252,8 @@ def rate() -> dict[str, Any]:
     start = time.process_time()
     _loop(model, documents, options, states=None)
     found["LED of base size"] = (time.process_time() - start) / len(documents)
-    return {"cpu_seconds_a_document": found}
+    rows = [{"model": n, "cpu_seconds_a_document": s, "documents_a_minute_a_core": 60 / s} for n, s in found.items()]
+    return {"rows": rows}
 
 
 PROGRAMS: dict[str, dict[str, Callable[[], dict[str, Any]]]] = {
@@ -278,27 +280,42 @@ def in_process(case: str, program: str, library: Path) -> dict[str, Any]:
     return result
 
 
-def compare(case: str, earlier: Path, rounds: int) -> dict[str, Any]:
-    """Run a case's programs in turns and say how they compare."""
+WORK = {
+    "tiny": ("led-tiny, 64 documents of 512 to 8,192 tokens, greedy", "summarize(list) of the earlier version"),
+    "decoding": (
+        "LED of base size, 8 documents of 512 to 4,096 tokens, 64 new tokens: decoding",
+        "one at a time, earlier",
+    ),
+    "transformers": ("the same, encoder and decoder", "transformers' class, one padded batch"),
+}
+
+
+def run_in_turns(case: str, earlier: Path) -> dict[str, list[dict[str, Any]]]:
+    """Run a case's programs in turns; every second round in the opposite order."""
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in PROGRAMS[case]}
-    for number in range(rounds):
-        names = list(runs) if number % 2 == 0 else list(reversed(runs))
-        for name in names:
+    for number in range(ROUNDS[case]):
+        for name in list(runs) if number % 2 == 0 else list(reversed(runs)):
             runs[name].append(in_process(case, name, earlier if name == "earlier" else ROOT))
-            print(case, name, {k: v for k, v in runs[name][-1].items() if k not in ("ids", "texts")}, flush=True)
-    if case in ("streamed", "rate"):
-        return runs["now"][0]
+            shown = {key: value for key, value in runs[name][-1].items() if key not in ("ids", "texts")}
+            print(case, name, shown, flush=True)
+    return runs
+
+
+def compared(case: str, runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Return the row of a case: the work, both programs' seconds, and how many times faster."""
     other = next(name for name in runs if name != "now")
     seconds = {name: [one["cpu_seconds"] for one in found] for name, found in runs.items()}
-    pairs = [a / b for a, b in zip(seconds[other], seconds["now"], strict=True)]
-    result = {"cpu_seconds": seconds, "factor": statistics.median(pairs), "factor_low": min(pairs)}
-    for same in ("ids", "texts"):
-        if same in runs["now"][0]:
-            result[f"same_{same}"] = all(one[same] == runs["now"][0][same] for found in runs.values() for one in found)
+    pairs = [theirs / ours for theirs, ours in zip(seconds[other], seconds["now"], strict=True)]
+    row: dict[str, Any] = {"case": case, "work": WORK[case][0], "beside": WORK[case][1]}
+    row |= {"their_cpu_seconds": statistics.median(seconds[other]), "cpu_seconds": statistics.median(seconds["now"])}
+    row |= {"factor": statistics.median(pairs), "lowest_factor": min(pairs), "rounds": len(pairs)}
+    what = next((what for what in ("ids", "texts") if what in runs["now"][0]), None)
+    if what:
+        row["same"] = all(one[what] == runs["now"][0][what] for found in runs.values() for one in found)
     if "extra_mebibytes" in runs["now"][0]:
         extra = {name: statistics.median(one["extra_mebibytes"] for one in found) for name, found in runs.items()}
-        result |= {"extra_mebibytes": extra, "share_of_extra_memory": extra["now"] / extra[other]}
-    return result
+        row |= {"their_extra_mib": extra[other], "extra_mib": extra["now"]}
+    return row
 
 
 def main() -> None:
@@ -318,11 +335,23 @@ def main() -> None:
     from benchmarks import machine
 
     path = ROOT / "benchmarks" / "results" / "many_documents.json"
-    stored = json.loads(path.read_text()) if path.exists() else {"cases": {}}
+    stored = json.loads(path.read_text()) if path.exists() else {}
+    result = {"title": "Many documents", "note": NOTE, "made_by": "python -m benchmarks.many_documents EARLIER"}
+    result |= {"earlier": "commit bee34a5", "threads": 1}
+    result |= {"machine": machine.describe(), "versions": machine.versions()}
+    result |= {name: stored.get(name, []) for name in ("together", "streams", "throughput")}
     for case in given.cases:
-        stored["cases"][case] = compare(case, given.earlier.resolve(), ROUNDS[case])
-        stored |= {"machine": machine.describe(), "versions": machine.versions(), "threads": 1, "earlier": "bee34a5"}
-        path.write_text(json.dumps(stored, indent=1) + "\n")
+        runs = run_in_turns(case, given.earlier.resolve())
+        if case == "streamed":
+            result["streams"] = runs["now"]
+        elif case == "rate":
+            result["throughput"] = runs["now"][0]["rows"]
+        else:
+            rows = [row for row in result["together"] if row["case"] != case]
+            result["together"] = sorted(
+                [*rows, compared(case, runs)], key=lambda row: list(PROGRAMS).index(row["case"])
+            )
+        path.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

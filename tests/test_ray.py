@@ -3,6 +3,7 @@
 Ray is no part of the test environment; CI's weekly run installs it.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -67,20 +68,23 @@ def test_a_job_that_is_killed_goes_on(documents, tmp_path):
 
 
 def workers_of(pid):
-    """Processes that hold the model, among all that a process has started."""
+    """Processes that hold the model and work, among all that a process has started."""
     import psutil
 
-    below = psutil.Process(pid).children(recursive=True)
-    return [one for one in below if "_Worker" in " ".join(one.cmdline())]
+    found = []
+    with contextlib.suppress(psutil.Error):  # one may end while it is looked at
+        for one in psutil.Process(pid).children(recursive=True):
+            if "_Worker" in " ".join(one.cmdline()) and one.cpu_times().user > 4:
+                found.append(one)
+    return found
 
 
 def wait_and_kill(find, job):
     """Kill one of the processes as soon as it is there and works."""
     end = time.monotonic() + 300
     while time.monotonic() < end and job.poll() is None:
-        busy = [one for one in find() if one.cpu_times().user > 4]
-        if busy:
-            os.kill(busy[0].pid, signal.SIGKILL)
+        for one in find():
+            os.kill(one.pid, signal.SIGKILL)
             return True
         time.sleep(0.1)
     return False
