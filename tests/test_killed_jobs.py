@@ -1,4 +1,4 @@
-"""A job that is killed again and again and resumed loses nothing and has nothing twice; `benchmarks.killed_jobs` small."""
+"""A job that is killed again and again and resumed loses nothing and has nothing twice, as `benchmarks.killed_jobs`."""
 
 from benchmarks.killed_jobs import make_documents, rows_of, run_job, run_killed
 

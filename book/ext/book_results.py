@@ -222,7 +222,7 @@ class BenchmarkFacts(SphinxDirective):
 
 
 class BenchmarkPlan(SphinxDirective):
-    """Hours of a million documents on some numbers of cores: `benchmark-plan FILE TABLE`, rows with seconds a document."""
+    """Hours of a million documents by cores: `benchmark-plan FILE TABLE`, whose rows have seconds a document."""
 
     required_arguments = 2
     cores = (1, 8, 64, 512)
