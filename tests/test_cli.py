@@ -123,6 +123,7 @@ def test_json_has_the_counts(longsum, document, checkpoint):
         "extracted": 0,
         "invisible": 0,
         "sources": [],
+        "score": expected.score,
     }
 
 
@@ -161,7 +162,7 @@ def test_several_files_are_summarized_in_order_and_bad_ones_reported(longsum, do
     result = longsum("summarize", document, tmp_path / "missing.txt", other)
     assert result.code == 1
     assert result.out == "\n".join(single)
-    assert result.errors[0] == f"longsum: there is no file {tmp_path / 'missing.txt'}"
+    assert f"longsum: there is no file {tmp_path / 'missing.txt'}" in result.errors
     lines = longsum("summarize", document, other, "--output", "json").out.splitlines()
     assert [json.loads(line)["file"] for line in lines] == [str(document), str(other)]
 
@@ -259,7 +260,7 @@ def test_standard_input_that_is_no_text(longsum):
 
 def test_paths_that_are_no_files(longsum, tmp_path):
     assert only_error(longsum("summarize", tmp_path / "no")) == f"there is no file {tmp_path / 'no'}"
-    assert only_error(longsum("summarize", tmp_path)).startswith(f"{tmp_path} is a folder; expected a text file")
+    assert only_error(longsum("summarize", tmp_path)) == f"{tmp_path} has no file"
     assert "cannot be read" in only_error(longsum("summarize", "a\0b"))
 
 

@@ -43,6 +43,15 @@ def few_rows_linear() -> Callable[..., Any] | None:
     return _operator("mkldnn", "_linear_pointwise", "attr", "scalars", "algorithm")
 
 
+@functools.cache
+def has_tiles() -> bool:
+    """Tell whether the processor has AMX: Intel's, on which torch's own product of one row is the fastest."""
+    import torch
+
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(supported and supported())
+
+
 def _operator(space: str, name: str, *arguments: str) -> Callable[..., Any] | None:
     import torch
 
