@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from longsum_lib.errors import CorruptCheckpoint, OptionError, UnknownOption
 from longsum_lib.loading import checkpoint_files
 from longsum_lib.models.core.arrived import check_arrived, check_stored_kinds
+from longsum_lib.upstream.torch import nothing_drawn_without_memory
 from longsum_lib.upstream.transformers import LOADING_OPTIONS
 
 logger = logging.getLogger(__name__)
@@ -42,15 +43,17 @@ class CheckedLoading:
                 Heads that the class adds for fine-tuning may be missing and are named in a warning.
         """
         if _judged_by_caller.get():
-            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)  # type: ignore[misc]
+            with nothing_drawn_without_memory():
+                return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)  # type: ignore[misc]
         if kwargs.pop("trust_remote_code", False):
             say_no_code_runs(cls)
         check_options(cls, f"{cls.__name__}.from_pretrained", kwargs)
         name = str(pretrained_model_name_or_path)
         wants_info = kwargs.pop("output_loading_info", False)
-        model, info = super().from_pretrained(  # type: ignore[misc]  # PreTrainedModel comes after it
-            pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
-        )
+        with nothing_drawn_without_memory():
+            model, info = super().from_pretrained(  # type: ignore[misc]  # PreTrainedModel comes after it
+                pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
+            )
         if os.path.isdir(name) and not kwargs.get("state_dict"):
             folder = Path(name, kwargs.get("subfolder") or "")
             check_stored_kinds(_whole_files(folder), name, hasattr(model.config, "quantization_config"))
