@@ -13,7 +13,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Unpack, overload
 
 from longsum_lib.errors import DocumentError, DocumentTooLong, LongsumWarning, OptionError, OutOfWorldWarning
 from longsum_lib.generation.choose import (
@@ -28,6 +28,8 @@ from longsum_lib.generation.choose import (
 )
 from longsum_lib.generation.document_text import DocumentText
 from longsum_lib.generation.extract import Passage
+from longsum_lib.generation.invisible import remove_invisible
+from longsum_lib.generation.lengths import LARGE
 from longsum_lib.generation.options import settle
 from longsum_lib.generation.splitting import split_text
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import BitsAndBytesConfig, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+    from longsum_lib.generation.keywords import SummarizeOptions
     from longsum_lib.generation.writer import Options, Writer, Written
     from longsum_lib.terminal import Progress
 
@@ -58,6 +61,8 @@ class Summary:
         foreign: Whether the document is of another world than the bundled models know.
         extractive: Whether the summary is made of sentences of the document; its lengths are in words then.
         extracted: With ``extract_first``, how many tokens of the document's own sentences the model read.
+        invisible: How many invisible characters (soft hyphens, zero-width marks) of the document were not read: they
+            cut words for a tokenizer.
         sources: Of an extractive summary, each sentence with its offset, paragraph and page in the document.
         settings_from: What the caller has not said and the checkpoint says: ``num_beams``, ``max_new_tokens`` … -> the
             file that it comes from, ``generation_config.json`` before ``config.json`` and, there, the values for
@@ -76,6 +81,7 @@ class Summary:
     foreign: bool = False
     extractive: bool = False
     extracted: int = 0
+    invisible: int = 0
     sources: tuple[Passage, ...] = ()
     settings_from: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
@@ -84,14 +90,16 @@ class Summary:
 
 
 @overload
-def summarize(
-    documents: str | DocumentText, model: str | os.PathLike | PreTrainedModel | None = ..., **options: object
+def summarize(  # type: ignore[overload-overlap]  # a str is a sequence of str too; the first signature wins
+    documents: str | DocumentText,
+    model: str | os.PathLike[str] | PreTrainedModel | None = ...,
+    **options: Unpack[SummarizeOptions],
 ) -> Summary: ...
 @overload
 def summarize(
     documents: Sequence[str | DocumentText],
-    model: str | os.PathLike | PreTrainedModel | None = ...,
-    **options: object,
+    model: str | os.PathLike[str] | PreTrainedModel | None = ...,
+    **options: Unpack[SummarizeOptions],
 ) -> list[Summary]: ...
 def summarize(
     documents: str | DocumentText | Sequence[str | DocumentText],
@@ -183,6 +191,8 @@ def summarize(
     if loaded and any(option is not None for option in loading.values()):
         raise OptionError("device, dtype and quantization are for a model given by name; this one is loaded")
     name = model.name_or_path if loaded else None if model is None else os.fspath(model)
+    given, cleaned = with_pages or texts, [remove_invisible(text) for text in texts]
+    texts = [text for text, _ in cleaned]
     foreign = [is_foreign(text) for text in texts]
     names = [
         model_for(strange, name, DEFAULT_MODEL, anyway, _which(number, texts))
@@ -192,7 +202,7 @@ def summarize(
     if own:
         check_extract_options({**writing.generate, "max_new_tokens": None, "tokenizer": tokenizer, **loading}, writing)
     most = writing.generate.get("max_new_tokens")
-    found = {i: Summary(**extracted((with_pages or texts)[i], most)) for i in own}
+    found = {i: Summary(**extracted(given[i], most)) for i in own}
     rest = [i for i, chosen in enumerate(names) if chosen != EXTRACT]
     if rest:
         if not loaded:
@@ -208,7 +218,11 @@ def summarize(
         with _evaluating(model):
             found.update(zip(rest, _summarize_all(writer, [texts[i] for i in rest], how), strict=True))
     seconds = time.perf_counter() - started
-    summaries = [dataclasses.replace(found[i], seconds=seconds, foreign=foreign[i]) for i in range(len(texts))]
+    invisible = [getattr(given[i], "invisible", 0 if i in own else cleaned[i][1]) for i in range(len(texts))]
+    summaries = [
+        dataclasses.replace(found[i], seconds=seconds, foreign=foreign[i], invisible=invisible[i])
+        for i in range(len(texts))
+    ]
     return summaries if several else summaries[0]
 
 
@@ -318,8 +332,9 @@ def _evaluating(model: PreTrainedModel) -> Iterator[None]:
 
 def _summarize_all(writer: Writer, texts: list[str], how: str | None) -> list[Summary]:
     """Summarize texts; ``how`` says what to do with those that are too long."""
-    documents = writer.encode(texts)
-    lengths = [len(ids) for ids in documents]
+    for number, text in enumerate(texts, 1):
+        writer.check_length(text, _which(number, texts), how is not None)
+    documents, lengths = _encode(writer, texts)
     long = [i for i, length in enumerate(lengths) if writer.limit is not None and length > writer.limit]
     if long and how is None:
         raise DocumentTooLong(lengths[long[0]], writer.limit, writer.name, _which(long[0] + 1, texts))
@@ -341,6 +356,16 @@ def _summarize_all(writer: Writer, texts: list[str], how: str | None) -> list[Su
         else _summarize_parts(writer, text, lengths[i])
         for i, text in enumerate(texts)
     ]
+
+
+def _encode(writer: Writer, texts: list[str]) -> tuple[list[list[int]], list[int]]:
+    """Token ids and lengths of texts; of one that is too long for the model and very long, no ids."""
+    large = [i for i, text in enumerate(texts) if len(text) > LARGE and writer.limit is not None]
+    counted = dict(zip(large, writer.count([texts[i] for i in large]), strict=True))
+    whole = [i for i in range(len(texts)) if counted.get(i, 0) <= (writer.limit or 0)]
+    documents = dict(zip(whole, writer.encode([texts[i] for i in whole]), strict=True))
+    lengths = [len(documents[i]) if i in documents else counted[i] for i in range(len(texts))]
+    return [documents.get(i, []) for i in range(len(texts))], lengths
 
 
 def _summarize_parts(writer: Writer, text: str, length: int) -> Summary:

@@ -87,10 +87,8 @@ def _writer(model: Any, tokenizer: Any, batch_size: int, options: dict[str, Any]
 
 
 def _write(writer: Writer, texts: Sequence[str], limit: int | None) -> Iterator[Generated]:
-    documents = writer.encode(texts)
-    lengths = [len(ids) for ids in documents]
-    if limit is not None and max(lengths) > limit:
-        documents = writer.encode(texts, limit=limit)
+    lengths = writer.count(texts)
+    documents = writer.encode(texts, limit=limit)
     model, training = writer.model, writer.model.training
     model.eval()
     try:
@@ -137,7 +135,8 @@ def evaluate(
         options: For ``generate``; None takes the checkpoint's own.
 
     Returns:
-        The scores as plain numbers. ``seconds`` is the time of the summaries alone. ``rouge`` is None if
+        The scores as plain numbers. ``invisible`` is the number of documents with characters that nobody sees, which
+        were left out; without any it is not there. ``seconds`` is the time of the summaries alone. ``rouge`` is None if
         ``rouge-score`` is not installed.
 
     Cost:
@@ -162,6 +161,9 @@ def evaluate(
     report["seconds"] = round(sum(record["seconds"] for record in records), 1)
     report["truncated"] = sum(record["truncated"] > 0 for record in records)
     report["unfinished"] = sum(not record["complete"] for record in records)
+    unseen = sum(example.invisible > 0 for example in examples)
+    if unseen:
+        report["invisible"] = unseen
     if max_input_tokens is not None:
         report["max_input_tokens"] = max_input_tokens
     return report | score_all(
