@@ -1,9 +1,5 @@
 """This library's attention for the models of transformers: ``attn_implementation="longsum"``."""
 
-from longsum_lib._lazy import attach
+import lazy_loader
 
-_EXPORTS = {
-    "register_attention": "longsum_lib.interface.register",
-}
-
-__all__ = attach(__name__, _EXPORTS)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
