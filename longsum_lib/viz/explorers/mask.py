@@ -80,7 +80,8 @@ class MaskExplorer(MechanismExplorer):
         choices: mechanisms to choose from; all by default.
         **sizes: the mechanism's sizes: ``window``, ``block_size``, ``num_globals``, ``layer`` (0 even, 1 odd),
             ``sparsity_type``, ``sparse_block_size``, ``sparsity_factor``, ``head``, ``num_random_blocks``,
-            ``random_blocks``, ``seed``, ``left``, ``right``, ``full_every``, ``depth``. What is not given is as in ``assets/mechanisms.json``.
+            ``random_blocks``, ``seed``, ``left``, ``right``, ``full_every``, ``depth``. What is not given is as in
+            ``assets/mechanisms.json``.
 
     Raises:
         OptionError: for a mechanism that does not exist, or a size that it does not have.
