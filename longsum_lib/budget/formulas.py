@@ -17,7 +17,7 @@ STREAMING = ("led", "pegasus_x", "longt5_local", "longt5_tglobal", "bigbird_pega
 """Encoders whose layers long inputs pass in runs of rows, see longsum_lib.models.core.streaming."""
 
 ROWS_PER_CALL = 4096  # queries of one attention call, see longsum_lib.attention.engine.key_sets
-ROWS_PER_CHUNK = 512  # rows of a feed-forward chunk, see longsum_lib.models.core.layers
+ROWS_PER_CHUNK = 512  # rows of a feed-forward chunk, see longsum_lib.models.core.states
 ROWS_PER_STEP = {"cpu": 2048, "gpu": 16384}  # rows that stream through a layer, see longsum_lib.models.core.streaming
 SCORES_PER_CALL = (
     2**26
