@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from longsum_lib.attention import KeySet, block_attention, dense_attention
 from longsum_lib.attention.engine import attend as engine
 from longsum_lib.attention.engine.attend import Span, pieces, real_spans
-from longsum_lib.attention.engine.kernels.choose import Eager, FusedCPU
+from longsum_lib.attention.engine.kernels.eager import Eager
+from longsum_lib.attention.engine.kernels.fused_cpu import FusedCPU
 
 
 def dense_bias(keys: KeySet, length: int) -> torch.Tensor:

@@ -12,6 +12,7 @@ import transformers
 from families import FAMILIES, inputs, ours_only
 
 from longsum_lib.attention.engine.kernels import choose as kernels
+from longsum_lib.attention.engine.kernels import fused_cpu
 from longsum_lib.attention.sliding_window.attention import sliding_window_attention
 from longsum_lib.errors import VersionError
 from longsum_lib.models.core import cache as cache_module
@@ -104,7 +105,7 @@ def test_a_missing_step_is_noticed(monkeypatch, forget):
 def test_without_the_fused_kernel_plain_products_give_the_same(monkeypatch, forget):
     query, key, value = torch.randn(3, 1, 2, 100, 16, generator=torch.Generator().manual_seed(0))
     expected = sliding_window_attention(query, key, value, window=7)
-    monkeypatch.setattr(kernels, "_FLASH", None)
+    monkeypatch.setattr(fused_cpu, "_FLASH", None)
     assert isinstance(kernels.choose_kernel(query, 0.25, 0.0), kernels.Eager)
     torch.testing.assert_close(sliding_window_attention(query, key, value, window=7), expected)
 

@@ -10,7 +10,7 @@ import torch
 from families import FAMILIES, inputs
 from transformers.cache_utils import DynamicCache, StaticCache
 
-from longsum_lib.attention.engine.kernels import choose as kernels
+from longsum_lib.attention.engine.kernels import fused_cpu
 from longsum_lib.models.core import decoder
 from longsum_lib.models.core.cache import SharedCache
 
@@ -107,7 +107,7 @@ LOOKS_A_LAYER = {"led": 4, "pegasus_x": 3, "longt5_local": 2, "longt5_global": 5
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_how_often_a_padded_batch_makes_a_gpu_wait(name, monkeypatch):
-    monkeypatch.setattr(kernels, "_FLASH", None)
+    monkeypatch.setattr(fused_cpu, "_FLASH", None)
     field = "num_layers" if "longt5" in name else "encoder_layers"
     counts = []
     for number in (2, 4):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from longsum_lib.budget.available import free_memory
 from longsum_lib.errors import NotEnoughMemory
 from longsum_lib.units import gib, short_name
+from longsum_lib.upstream.accelerate import running_device
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +69,7 @@ def check_document_fits(model: object, tokens: int, beams: int, batch: int) -> N
         NotEnoughMemory: With the two sizes and what to do.
     """
     needed = document_memory(model.config, tokens, beams, batch, model.dtype.itemsize)
-    free = free_memory(model.device)
+    free = free_memory(running_device(model))
     if free is not None and needed > free:
         raise NotEnoughMemory(f"{too_large(model, tokens, beams, batch)}; needed: {gib(needed)}, free: {gib(free)}")
 
@@ -81,6 +82,6 @@ def too_large(model: object, tokens: int, beams: int, batch: int) -> str:
     helps[:0] = ["fewer beams"] if beams > 1 else []
     helps[:0] = ["a smaller batch"] if batch > 1 else []
     return (
-        f"not enough memory on {model.device} for {what} ({short_name(model.dtype)}{beam_text}); "
+        f"not enough memory on {running_device(model)} for {what} ({short_name(model.dtype)}{beam_text}); "
         f"what helps: {', '.join(helps)}"
     )

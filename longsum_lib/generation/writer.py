@@ -20,6 +20,7 @@ from longsum_lib.loading.auto import max_input_tokens, max_summary_tokens, quiet
 from longsum_lib.loading.registry import model_type_of
 from longsum_lib.models.core.looking import harmless
 from longsum_lib.terminal import Progress
+from longsum_lib.upstream.accelerate import running_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -150,7 +151,8 @@ class Writer:
         if self.entry.first_token_global:
             inputs["global_attention_mask"] = torch.zeros_like(mask)
             inputs["global_attention_mask"][:, 0] = 1
-        return {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+        device = running_device(self.model)
+        return {name: tensor.to(device) for name, tensor in inputs.items()}
 
     def _decode(self, row: torch.Tensor) -> Written:
         """Decode one row of ``generate``: the start token, the summary, end and padding tokens."""

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from longsum_lib.attention.engine.bias import add_bias_gradient, piece_bias
 from longsum_lib.attention.engine.chosen import ROWS_PER_COPY, add_chosen, chosen_blocks
-from longsum_lib.attention.engine.kernels.choose import Kernel, choose_kernel
+from longsum_lib.attention.engine.kernels.base import Kernel
+from longsum_lib.attention.engine.kernels.choose import choose_kernel
 from longsum_lib.attention.engine.key_sets import (
     ROWS_PER_CALL,
     KeySet,

@@ -1,0 +1,54 @@
+"""Plain matrix products and softmax: any device and dtype, with dropout and the gradient of the bias."""
+
+from __future__ import annotations
+
+import torch
+
+
+class Eager:
+    """Plain matrix products; scores in fp32. Memory: the scores of one piece, ``count · heads · rows · keys``."""
+
+    makes_scores = True
+
+    def __init__(self, scale: float, dropout: float = 0.0, seed: int = 0):
+        self.scale, self.dropout, self.seed = scale, dropout, seed
+
+    def _scores(self, query, key, mask):
+        work = torch.promote_types(query.dtype, torch.float32)
+        # Scores of fp16 queries may leave the range of fp16 before they are scaled (T5's never are): shrink the query.
+        shrink = 2.0**-6 if query.dtype == torch.float16 else 1.0
+        query = query * shrink if shrink != 1.0 else query
+        scores = (query @ key.transpose(-1, -2)).to(work) * (self.scale / shrink)
+        return scores if mask is None else scores + mask
+
+    def _kept(self, shape, call, device):
+        """Dropout factors of a call, the same in forward and backward: 0 or ``1 / (1 - dropout)``."""
+        generator = torch.Generator(device=device).manual_seed(self.seed + 1_000_003 * call[0] + call[1])
+        kept = torch.rand(shape, device=device, generator=generator) >= self.dropout
+        return kept.float() / (1.0 - self.dropout)
+
+    def forward(self, query, key, value, mask, call, may_be_empty=True):
+        """See :class:`.base.Kernel`."""
+        scores = self._scores(query, key, mask)
+        total = scores.logsumexp(-1)
+        weights = (scores - total.masked_fill(total == -torch.inf, 0.0).unsqueeze(-1)).exp()
+        if self.dropout:
+            weights = weights * self._kept(weights.shape, call, weights.device)
+        return weights.to(value.dtype) @ value, total
+
+    def backward(self, grad, query, key, value, out, total, mask, call, needs_bias):
+        """See :class:`.base.Kernel`."""
+        scores = self._scores(query, key, mask)
+        weights = (scores - total.unsqueeze(-1)).exp()
+        work = weights.dtype
+        grad, out = grad.to(work), out.to(work)
+        grad_weights = grad @ value.to(work).transpose(-1, -2)
+        dropped = weights
+        if self.dropout:
+            kept = self._kept(weights.shape, call, weights.device)
+            grad_weights, dropped = grad_weights * kept, weights * kept
+        grad_scores = weights * (grad_weights - (grad * out).sum(-1, keepdim=True))
+        grad_query = self.scale * (grad_scores @ key.to(work))
+        grad_key = self.scale * (grad_scores.transpose(-1, -2) @ query.to(work))
+        grad_value = dropped.transpose(-1, -2) @ grad
+        return grad_query, grad_key, grad_value, grad_scores if needs_bias else None
