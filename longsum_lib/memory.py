@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from importlib import resources
 
-from longsum_lib.budget.formulas import BITS, plan
+from longsum_lib.budget.formulas import BITS, LONGEST, plan
 from longsum_lib.errors import CorruptCheckpoint, OptionError, UnsupportedModel, did_you_mean
 from longsum_lib.units import DTYPE_NAMES
 
@@ -22,8 +22,6 @@ CARDS = {"T4": 14.7, "A100-40": 39.5, "A100-80": 79.2}
 """Memory of GPUs in GiB, as torch reports it: a T4 of 15 GiB lends 14.7."""
 
 SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
-LONGEST = 2**20
-"""Longer inputs are not searched for, in tokens."""
 
 
 def published() -> dict[str, dict]:
