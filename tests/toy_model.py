@@ -147,6 +147,9 @@ class ToyDecoder(Decoder, ToyStack):
     def last_norm(self) -> nn.Module:
         return self.layer_norm
 
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        return self.embed_tokens(tokens) + self.embed_positions(positions)
+
     def place(self, embeds: Tensor, past: int | Tensor, cache: EncoderDecoderCache | None) -> Tensor:
         check_written(past, embeds.shape[1], self.embed_positions.num_embeddings, "max_position_embeddings")
         return embeds + self.embed_positions(torch.arange(embeds.shape[1], device=embeds.device) + past)

@@ -173,6 +173,10 @@ class BigBirdPegasusDecoder(Decoder, BigBirdPegasusPreTrainedModel):
         """The norm of the last states, whatever its name says."""
         return self.layernorm_embedding
 
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``."""
+        return self.embed_tokens(tokens) + self.embed_positions(positions)
+
     def place(self, embeds: Tensor, past: int | Tensor, cache: EncoderDecoderCache | None) -> Tensor:
         """Add learned positions."""
         length, most = embeds.shape[1], self.embed_positions.num_embeddings

@@ -21,6 +21,7 @@ from longsum_lib.models.core.feed_forward import FeedForward
 from longsum_lib.models.core.few_rows import attend_documents, attend_rows
 from longsum_lib.models.core.masks import cross_mask, decoder_mask, to_padding
 from longsum_lib.models.core.states import clamp_half, dropout, merge_heads, split_heads
+from longsum_lib.models.core.step.parts import DecoderParts
 from longsum_lib.upstream.transformers import output_of
 
 if TYPE_CHECKING:
@@ -138,6 +139,12 @@ class DecoderLayer(FeedForward, GradientCheckpointingLayer):
         self.encoder_attn = DecoderAttention(d_model, heads, config.attention_dropout, bias, layer_idx)
         self.encoder_attn_layer_norm = nn.LayerNorm(d_model)
         self.add_feed_forward(config, config.decoder_ffn_dim, ffn_bias)
+
+    def parts(self) -> DecoderParts:
+        """Return what the layer is made of."""
+        norms = (self.self_attn_layer_norm, self.encoder_attn_layer_norm, self.final_layer_norm)
+        inner, outer = (self.fc1,), self.fc2
+        return DecoderParts(self.self_attn, self.encoder_attn, inner, self.activation_fn, outer, norms, self.pre_norm)
 
     def _block(self, states: Tensor, norm: nn.LayerNorm, function: Callable[[Tensor], Tensor]) -> Tensor:
         if self.pre_norm:
@@ -270,6 +277,10 @@ class Decoder(_Mixed):
     def look_up(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
         """Return the embeddings ``(rows, length, d_model)`` of ids, or those that were given."""
         return embed_tokens(self, input_ids, inputs_embeds)
+
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``, see :mod:`.step`."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how a step embeds tokens; write embed_at()")
 
     def place(self, embeds: Tensor, past: int | Tensor, cache: EncoderDecoderCache | None) -> Tensor:
         """Return what the first layer takes: embeddings at their positions, normalized where the family does that.

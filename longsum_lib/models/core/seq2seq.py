@@ -15,6 +15,7 @@ from transformers.utils import ModelOutput
 
 from longsum_lib.models.core.arguments import takes
 from longsum_lib.models.core.few_rows import linear_of_few
+from longsum_lib.models.core.step.generating import steps
 from longsum_lib.upstream.peft import advise
 from longsum_lib.upstream.transformers import cache_in, output_of
 
@@ -218,6 +219,7 @@ class ConditionalGeneration(_Mixed):
         return self.base_model(**inputs)
 
     @takes()
+    @steps(Seq2SeqLMOutput)
     def forward(
         self,
         input_ids: Tensor | None = None,

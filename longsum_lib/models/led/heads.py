@@ -15,6 +15,7 @@ from longsum_lib.models.core.arguments import takes
 from longsum_lib.models.core.cache import SharedGenerationMixin
 from longsum_lib.models.core.heads import QuestionAnswering, SequenceClassification
 from longsum_lib.models.core.seq2seq import ConditionalGeneration
+from longsum_lib.models.core.step.generating import steps
 from longsum_lib.models.led.model import LEDDecoder, LEDEncoder, LEDModel, LEDPreTrainedModel
 from longsum_lib.models.led.tokenizer import LEDTokenizer, PreTrainedTokenizerFast
 from longsum_lib.upstream.transformers import make_known
@@ -46,6 +47,7 @@ class LEDForConditionalGeneration(ConditionalGeneration, LEDPreTrainedModel, Sha
         self.post_init()
 
     @takes()
+    @steps(LEDSeq2SeqLMOutput)
     def forward(
         self,
         input_ids: Tensor | None = None,

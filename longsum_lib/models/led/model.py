@@ -152,6 +152,10 @@ class LEDDecoder(Decoder, LEDPreTrainedModel):
         self.gradient_checkpointing = False
         self.post_init()
 
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``."""
+        return self.layernorm_embedding(self.embed_tokens(tokens) + self.embed_positions(positions))
+
     def place(self, embeds: Tensor, past: int | Tensor, cache: EncoderDecoderCache | None) -> Tensor:
         """Add learned positions and normalize."""
         length, most = embeds.shape[1], self.embed_positions.num_embeddings

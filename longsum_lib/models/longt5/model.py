@@ -217,6 +217,17 @@ class LongT5Decoder(Decoder, LongT5Stack):
     look_up = LongT5Stack.look_up
     finish = LongT5Stack.finish
 
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``; ``(rows, d_model)``. Positions are biases of the attention here."""
+        return self.embed_tokens(tokens)
+
+    def bias_by_distance(self, length: int) -> Tensor:
+        """Return block 0's bias ``(heads, length)`` of keys that lie 0, 1, … tokens before the query."""
+        embedding = self.block[0].layer[0].attention.relative_attention_bias
+        back = -torch.arange(length, device=embedding.weight.device)
+        table = bias_table(embedding, back.device)
+        return distance_bias(table, back, bidirectional=False, max_distance=self.max_distance)
+
     def place(self, embeds: Tensor, past: int | Tensor, cache: EncoderDecoderCache | None) -> Tensor:
         """Return the embeddings as they are: positions are biases of the attention."""
         return embeds

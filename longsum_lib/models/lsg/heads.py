@@ -15,6 +15,7 @@ from longsum_lib.models.core.arguments import takes
 from longsum_lib.models.core.cache import SharedGenerationMixin
 from longsum_lib.models.core.heads import QuestionAnswering, SequenceClassification
 from longsum_lib.models.core.seq2seq import ConditionalGeneration
+from longsum_lib.models.core.step.generating import steps
 from longsum_lib.models.lsg.base import LSGPreTrainedModel
 from longsum_lib.models.lsg.config import LSGBartConfig, LSGFields, LSGPegasusConfig
 from longsum_lib.models.lsg.model import (
@@ -53,7 +54,12 @@ class _ForConditionalGeneration(ConditionalGeneration, LSGPreTrainedModel, Share
         self.add_head(config)
         self.post_init()
 
+    def seen_by_decoder(self, attention_mask: Tensor | None) -> Tensor | None:
+        """Return which of the encoder's rows the decoder sees: ``(batch, [globals +] length)``, ``None`` = all."""
+        return self.model._cross_mask(attention_mask)
+
     @takes()
+    @steps(Seq2SeqLMOutput)
     def forward(
         self,
         input_ids: Tensor | None = None,

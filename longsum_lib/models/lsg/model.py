@@ -156,6 +156,12 @@ class LSGDecoder(Decoder, LSGStack):
         embeds = LSGStack.look_up(self, input_ids, inputs_embeds)
         return embeds * self.embed_scale if inputs_embeds is not None and self.is_pegasus else embeds
 
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``."""
+        embeds = self.embed_tokens(tokens)
+        embeds = embeds if self.embed_scale == 1.0 else embeds * self.embed_scale
+        return self.norm_input(embeds + self.embed_positions(positions, 1))
+
     def place(self, embeds: Tensor, past: int | Tensor, cache: EncoderDecoderCache | None) -> Tensor:
         """Add positions, and normalize where the family does."""
         length = embeds.shape[1]

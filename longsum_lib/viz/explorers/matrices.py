@@ -83,4 +83,5 @@ def layer(config: Mapping[str, Any], index: int) -> np.ndarray:
         config["mechanism"] == "lsg" and config["sparsity_type"].endswith("stride")
     )
     heads = range(config.get("heads", 1) if differ else 1)
-    return np.any([kinds({**one, "head": head}) != NONE for head in heads], axis=0)
+    seen: np.ndarray = np.any([kinds({**one, "head": head}) != NONE for head in heads], axis=0)
+    return seen
