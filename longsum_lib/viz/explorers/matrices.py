@@ -73,7 +73,7 @@ def reach(config: Mapping[str, Any], layers: int) -> np.ndarray:
 
 def layer(config: Mapping[str, Any], index: int) -> np.ndarray:
     """Return who sees whom in layer ``index``, all heads together: ``(rows, rows)`` bool."""
-    one = {**config, "layer": index % 2, "seed": index + 1009 * config.get("seed", 0)}
+    one = {**config, "layer": index % 2, "depth": index, "seed": index + 1009 * config.get("seed", 0)}
     if config["mechanism"] == "transient_global":
         length, size = config["length"], config["block_size"]
         sees = patterns.transient_global(length, config["window"], size)

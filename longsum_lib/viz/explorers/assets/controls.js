@@ -41,6 +41,10 @@ function sizeControls(kit, source, length, without = []) {
     Array.from({ length: config().block_size ?? 1 }, (_, i) => i + 1).filter((n) => config().block_size % n === 0).map((n) => [n, n]);
   return h("div", { class: "lx-controls" },
     range("window", "Window, each side", { format: (n) => `± ${n}` }),
+    range("left", "Keys on the left"),
+    range("right", "Keys on the right"),
+    range("full_every", "Full layer every", { format: (n) => (n ? `${n}` : "never") }),
+    range("depth", "Layer"),
     range("block_size", "Block size"),
     range("num_globals", "Global tokens"),
     kit.chips(common("layer", "Layer", { options: [[0, "even"], [1, "odd"]], parse: Number })),
