@@ -75,6 +75,7 @@ _EXPORTS = {
     "sliding_window_attention": "longsum_lib.attention.sliding_window.attention",
     "summarize": "longsum_lib.generation.summarize",
     "summarize_corpus": "longsum_lib.generation.jobs.api",
+    "summarize_each": "longsum_lib.generation.jobs.api",
     "transient_global_attention": "longsum_lib.attention.transient_global.attention",
 }
 _SUBMODULES = (

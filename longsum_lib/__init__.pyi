@@ -16,6 +16,7 @@ from longsum_lib.generation.document_text import DocumentText as DocumentText
 from longsum_lib.generation.documents import read_document as read_document
 from longsum_lib.generation.extract import extract as extract
 from longsum_lib.generation.jobs.api import summarize_corpus as summarize_corpus
+from longsum_lib.generation.jobs.api import summarize_each as summarize_each
 from longsum_lib.generation.pipelines import pipeline as pipeline
 from longsum_lib.generation.summarize import summarize as summarize
 from longsum_lib.generation.summary import Summary as Summary

@@ -187,18 +187,29 @@ def _check_documents(documents: str | Sequence[str]) -> list[str]:
     if fix or not isinstance(documents, Iterable):
         raise DocumentError(f"documents is of type {type(documents).__name__}; expected a text or a list of texts{fix}")
     texts = [documents] if isinstance(documents, str) else list(documents)
-    for number, text in enumerate(texts, 1):
-        which = _which(number, texts)
-        if not isinstance(text, str):
-            fix = _HINTS.get(next((kind for kind in _HINTS if isinstance(text, kind)), None), "")
-            raise DocumentError(f"{which} is of type {type(text).__name__}; expected a string{fix}")
-        if not text.strip():
-            raise DocumentError(f"{which} is empty; expected some text")
-        _check_characters(text, which)
-        if len(text) < 1000 and "\n" not in text and os.path.isfile(text):
-            fix = f"expected its text: Path({text!r}).read_text(), or longsum_lib.read_document"
-            raise DocumentError(f"{which} is the path of a file, {text!r}; {fix}")
-    return texts
+    return [check_document(text, _which(number, texts)) for number, text in enumerate(texts, 1)]
+
+
+def check_document(text: object, which: str) -> str:
+    """Return a text that can be summarized.
+
+    Args:
+        text: What a caller gave.
+        which: Names it in the message.
+
+    Raises:
+        DocumentError: It is no text, is empty, was decoded wrongly, or is a file's path.
+    """
+    if not isinstance(text, str):
+        fix = _HINTS.get(next((kind for kind in _HINTS if isinstance(text, kind)), None), "")
+        raise DocumentError(f"{which} is of type {type(text).__name__}; expected a string{fix}")
+    if not text.strip():
+        raise DocumentError(f"{which} is empty; expected some text")
+    _check_characters(text, which)
+    if len(text) < 1000 and "\n" not in text and os.path.isfile(text):
+        fix = f"expected its text: Path({text!r}).read_text(), or longsum_lib.read_document"
+        raise DocumentError(f"{which} is the path of a file, {text!r}; {fix}")
+    return text
 
 
 def _check_characters(text: str, which: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from longsum_lib.budget.available import free_memory
 from longsum_lib.budget.formulas import plan
+from longsum_lib.upstream.accelerate import running_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,15 +32,16 @@ class Room:
     def __init__(self, model: PreTrainedModel, beams: int, new_tokens: int, limit: int | None) -> None:
         from longsum_lib.memory import config_numbers
 
+        device = running_device(model)
         self._numbers: Mapping[str, float | str] = {
             **config_numbers(model.config),
             "beams": beams,
             "new_tokens": new_tokens,
             "bytes_per_number": model.dtype.itemsize,
-            "device": "gpu" if model.device.type == "cuda" else "cpu",
+            "device": "gpu" if device.type == "cuda" else "cpu",
         }
         self.limit = max(1, MOST_ROWS // beams if limit is None else limit)
-        free = free_memory(model.device)
+        free = free_memory(device)
         self._free = float("inf") if free is None else SHARE * free
         self._taken: dict[int, float] = {}
 
