@@ -49,11 +49,12 @@ test: $(READY) ## everything that CI runs
 test-versions: $(READY) ## what touches other libraries, on their oldest and newest supported releases
 	$(BIN)/python tools/versions.py $(LEGS) --jobs $(JOBS) $(ARGS)
 
-lint: $(READY) ## ruff: rules and formatting; codespell; the floors of the house
+lint: $(READY) ## ruff: rules and formatting; codespell; the floors of the house; types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
 
 # nbval compares no pictures: with LONGSUM_FIGURES set, a cell fails whose figure draws something else than is recorded.
 FIGURES := $(CURDIR)/notebooks/figures

@@ -96,7 +96,7 @@ def find_evidence(
         else:
             read_whole = not (summary.truncated or summary.extracted or summary.parts > 1)
             citations = cite(summary.text, document, *((model, tokenizer) if read_whole else ()))
-    if options.cite_html:
+    if options.cite_html and citations is not None:
         from longsum_lib.places import replacing
 
         page = citations_page(citations, found).split("\n", 1)[1]

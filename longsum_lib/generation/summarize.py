@@ -13,9 +13,9 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Unpack, overload
 
-from longsum_lib.errors import DocumentError, DocumentTooLong, LongsumWarning, OptionError, OutOfWorldWarning
+from longsum_lib.errors import DocumentError, LongsumWarning, OptionError, OutOfWorldWarning
 from longsum_lib.generation.choose import (
     EXTRACT,
     check_extract_options,
@@ -26,6 +26,7 @@ from longsum_lib.generation.choose import (
     plain_texts,
 )
 from longsum_lib.generation.document_text import DocumentText
+from longsum_lib.generation.invisible import remove_invisible
 from longsum_lib.generation.options import settle
 from longsum_lib.generation.summary import Summary
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import BitsAndBytesConfig, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+    from longsum_lib.generation.keywords import SummarizeOptions
     from longsum_lib.generation.writer import Options, Writer
     from longsum_lib.terminal import Progress
 
@@ -40,14 +42,16 @@ DEFAULT_MODEL = "led-tiny"
 
 
 @overload
-def summarize(
-    documents: str | DocumentText, model: str | os.PathLike | PreTrainedModel | None = ..., **options: object
+def summarize(  # type: ignore[overload-overlap]  # a str is a sequence of str too; the first signature wins
+    documents: str | DocumentText,
+    model: str | os.PathLike[str] | PreTrainedModel | None = ...,
+    **options: Unpack[SummarizeOptions],
 ) -> Summary: ...
 @overload
 def summarize(
     documents: Sequence[str | DocumentText],
-    model: str | os.PathLike | PreTrainedModel | None = ...,
-    **options: object,
+    model: str | os.PathLike[str] | PreTrainedModel | None = ...,
+    **options: Unpack[SummarizeOptions],
 ) -> list[Summary]: ...
 def summarize(
     documents: str | DocumentText | Sequence[str | DocumentText],
@@ -139,6 +143,8 @@ def summarize(
     if loaded and any(option is not None for option in loading.values()):
         raise OptionError("device, dtype and quantization are for a model given by name; this one is loaded")
     name = model.name_or_path if loaded else None if model is None else os.fspath(model)
+    given, cleaned = with_pages or texts, [remove_invisible(text) for text in texts]
+    texts = [text for text, _ in cleaned]
     foreign = [is_foreign(text) for text in texts]
     names = [
         model_for(strange, name, DEFAULT_MODEL, anyway, _which(number, texts))
@@ -148,14 +154,14 @@ def summarize(
     if own:
         check_extract_options({**writing.generate, "max_new_tokens": None, "tokenizer": tokenizer, **loading}, writing)
     most = writing.generate.get("max_new_tokens")
-    found = {i: Summary(**extracted((with_pages or texts)[i], most)) for i in own}
+    found = {i: Summary(**extracted(given[i], most)) for i in own}
     rest = [i for i, chosen in enumerate(names) if chosen != EXTRACT]
     if rest:
         if not loaded:
             from longsum_lib.loading.auto import load
 
             model = load(names[rest[0]], **loading)
-        from longsum_lib.generation.flow import summarize_in_order
+        from longsum_lib.generation.flow import count_document, summarize_in_order
         from longsum_lib.generation.writer import Options
 
         writer = writer_of(model, tokenizer, Options(writing, batch_size, progress))
@@ -163,12 +169,18 @@ def summarize(
         if any(foreign[i] for i in rest) and is_bundled(writer.name):
             warn_of_invention(writer.name)
         with evaluating(model):
-            ids = _encode_all(writer, [texts[i] for i in rest], how)
+            chosen_texts = [
+                (texts[i], count_document(writer, texts[i], how, _which(number, rest)))
+                for number, i in enumerate(rest, 1)
+            ]
             warn_about_model(writer)
-            chosen_texts = [(texts[i], known) for i, known in zip(rest, ids, strict=True)]
             found.update(zip(rest, summarize_in_order(writer, chosen_texts, how), strict=True))
     seconds = time.perf_counter() - started
-    summaries = [dataclasses.replace(found[i], seconds=seconds, foreign=foreign[i]) for i in range(len(texts))]
+    invisible = [getattr(given[i], "invisible", 0 if i in own else cleaned[i][1]) for i in range(len(texts))]
+    summaries = [
+        dataclasses.replace(found[i], seconds=seconds, foreign=foreign[i], invisible=invisible[i])
+        for i in range(len(texts))
+    ]
     return summaries if several else summaries[0]
 
 
@@ -292,15 +304,6 @@ def warn_about_model(writer: Writer) -> None:
             LongsumWarning,
             stacklevel=4,
         )
-
-
-def _encode_all(writer: Writer, texts: list[str], how: str | None) -> list[list[int]]:
-    """Return the token ids of each text; refuse one that is too long before anything is computed."""
-    ids = writer.encode(texts)
-    for number, one in enumerate(ids, 1):
-        if how is None and writer.limit is not None and len(one) > writer.limit:
-            raise DocumentTooLong(len(one), writer.limit, writer.name, _which(number, texts))
-    return ids
 
 
 @contextlib.contextmanager

@@ -25,6 +25,8 @@ class Summary:
         foreign: Whether the document is of another world than the bundled models know.
         extractive: Whether the summary is made of sentences of the document; its lengths are in words then.
         extracted: With ``extract_first``, how many tokens of the document's own sentences the model read.
+        invisible: How many invisible characters (soft hyphens, zero-width marks) of the document were not read: they
+            cut words for a tokenizer.
         sources: Of an extractive summary, each sentence with its offset, paragraph and page in the document.
         score: The mean log-probability of the summary's tokens; of beams their sum over the length to the power of
             ``length_penalty``. None for an extract, and where documents were padded to a batch.
@@ -45,6 +47,7 @@ class Summary:
     foreign: bool = False
     extractive: bool = False
     extracted: int = 0
+    invisible: int = 0
     sources: tuple[Passage, ...] = ()
     score: float | None = None
     settings_from: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)

@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from longsum_lib.budget.fits import check_document_fits, too_large
-from longsum_lib.errors import CheckpointError, NotEnoughMemory, OptionError, is_out_of_memory
+from longsum_lib.errors import CheckpointError, DocumentTooLong, NotEnoughMemory, OptionError, is_out_of_memory
 from longsum_lib.generation.file_settings import read_file_settings
+from longsum_lib.generation.invisible import remove_invisible
+from longsum_lib.generation.lengths import LARGE, beginning, count_by_pieces, pieces, tokens_at_least
 from longsum_lib.generation.options import Writing
 from longsum_lib.loading.auto import max_input_tokens, max_summary_tokens, quiet_transformers
+from longsum_lib.loading.generation_file import check_can_write
 from longsum_lib.loading.registry import model_type_of
 from longsum_lib.models.core.looking import harmless
 from longsum_lib.terminal import Progress
 from longsum_lib.upstream.accelerate import running_device
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList
 
     from longsum_lib.generation.batches.loop import Loop, Take
     from longsum_lib.generation.batches.prepare import Prepared
@@ -37,6 +40,11 @@ DEFAULT_NEW_TOKENS = 256
 
 MOST_DEFAULT_NEW_TOKENS = 1024
 """Some checkpoints allow as many tokens of summary as of document; by default none writes more than this."""
+
+
+_READ_TOKENS = ("stop_strings", "token_healing")  # generate needs the tokenizer for them
+# What a file may ask of generate for other uses: here one text comes out of it.
+_ONE_TEXT = {"num_return_sequences": 1, "return_dict_in_generate": False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,26 +85,72 @@ class Writer:
         self.entry = model_type_of(model.config)
         self.limit = max_input_tokens(model.config)
         said = options.writing.generate
+        check_can_write(name, model.generation_config)
         files = read_file_settings(model)
         self.max_new_tokens = _max_new_tokens(model, options.writing, files.values)
         own = _fitting(model, files.values, said, self.max_new_tokens)
-        self.generate = {**own, **said, "max_new_tokens": self.max_new_tokens}
+        self.generate = {**own, **said, "max_new_tokens": self.max_new_tokens, **_ONE_TEXT}
+        if any(getattr(model.generation_config, field, None) is not None or field in said for field in _READ_TOKENS):
+            self.generate["tokenizer"] = tokenizer
+        self.generate |= _as_floats(self.generate, model.generation_config)
         kept = {name for name in own if name not in said and own[name] == files.values.get(name)}
         kept |= set() if "max_new_tokens" in said else {"max_new_tokens", "max_length"}
         self.settings_from = {name: source for name, source in files.sources.items() if name in kept}
 
     def encode(self, texts: Sequence[str], limit: int | None = None) -> list[list[int]]:
-        """Return the token ids of each text, special tokens included, cut to ``limit`` if one is given."""
+        """Return the token ids of each text, special tokens included, cut to ``limit`` if one is given.
+
+        Characters that nobody sees are left out: see :mod:`longsum_lib.generation.invisible`.
+        """
         if not texts:
             return []
         cut = {"truncation": True, "max_length": limit} if limit else {"truncation": False}
+        texts = [remove_invisible(text)[0] for text in texts]
+        if limit:
+            enough = limit + limit // 20 + 100  # beyond the end, so that a word cut there changes nothing before it
+            texts = [beginning(t, self._count_one, enough) if len(t) > LARGE else t for t in texts]
         with quiet_transformers():
-            ids = self.tokenizer(list(texts), padding=False, return_attention_mask=False, **cut)["input_ids"]
+            ids = self.tokenizer(texts, padding=False, return_attention_mask=False, **cut)["input_ids"]
         return [list(row) for row in ids]
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        """Return the number of tokens of each text, special tokens included."""
-        return [len(ids) for ids in self.encode(texts)]
+        """Return the number of tokens of each text, special tokens included; of very long ones nearly."""
+        lengths = iter([len(ids) for ids in self.encode([text for text in texts if len(text) <= LARGE])])
+        (empty,) = map(len, self.encode([""])) if any(len(text) > LARGE for text in texts) else (0,)
+        return [
+            next(lengths) if len(text) <= LARGE else empty + count_by_pieces(text, self._count_one) for text in texts
+        ]
+
+    def check_length(self, text: str, which: str, may_be_longer: bool) -> None:
+        """Refuse a very long text that the model does not take, before it is read to its end.
+
+        Args:
+            text: The text; one of usual length is not looked at.
+            which: Names it in the message.
+            may_be_longer: Whether it will be cut, split or extracted if it is too long.
+
+        Raises:
+            DocumentTooLong: It has more tokens than the model takes.
+            NotEnoughMemory: The model takes any length, and the machine does not.
+        """
+        if len(text) <= LARGE or may_be_longer:
+            return
+        if self.limit is not None:
+            enough = self.limit + self.limit // 20 + 100  # pieces may have a few tokens more than the whole
+            found = tokens_at_least(text, self._count_one, enough)
+            if found > enough:
+                raise DocumentTooLong(found, self.limit, self.name, which, at_least=True)
+            return
+        beams = self.generate.get("num_beams") or self.model.generation_config.num_beams or 1
+        total = 0
+        for piece in pieces(text):
+            total += self._count_one(piece)
+            check_document_fits(self.model, total, beams, 1)
+
+    def _count_one(self, piece: str) -> int:
+        with quiet_transformers():
+            ids = self.tokenizer(piece, add_special_tokens=False, return_attention_mask=False, truncation=False)
+        return len(ids["input_ids"])
 
     def write(self, documents: Sequence[list[int]]) -> list[Written]:
         """Write a summary of each document.
@@ -314,6 +368,18 @@ class Writer:
                 return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
         yield StoppingCriteriaList([TokenDone()])
+
+
+def _as_floats(options: Mapping[str, Any], config: GenerationConfig) -> dict[str, float]:
+    """Return the options that are whole numbers and that ``generate`` takes as floats only."""
+    given = {name: options.get(name, getattr(config, name, None)) for name in _FLOATS}
+    return {name: float(value) for name, value in given.items() if isinstance(value, int)}
+
+
+_FLOATS = (
+    *("repetition_penalty", "encoder_repetition_penalty", "temperature", "length_penalty", "top_p", "min_p"),
+    *("typical_p", "epsilon_cutoff", "eta_cutoff"),
+)
 
 
 def _max_new_tokens(model: PreTrainedModel, writing: Writing, files: Mapping[str, Any]) -> int:

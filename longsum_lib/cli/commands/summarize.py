@@ -129,9 +129,8 @@ def _summarize_one(
         given = {"device": options.device, "dtype": options.dtype}
         loading = {key: None if value == "auto" else value for key, value in given.items()}
         return summarize(text, EXTRACT, **writing, **how, **loading, quantization=options.quantize)
-    shown = progress if progress.visible else None
     anyway = options.anyway
-    return summarize(text, model, tokenizer=tokenizer, anyway=anyway, progress=shown, **writing, **how)
+    return summarize(text, model, tokenizer=tokenizer, anyway=anyway, progress=progress, **writing, **how)
 
 
 def _report(name: str, error: LongsumError, several: bool) -> None:

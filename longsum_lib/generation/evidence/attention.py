@@ -61,8 +61,9 @@ def sentence_attention(
     from_claims = _membership(written["offset_mapping"], claims)  # (claims, written)
     to_sentences = _membership(read["offset_mapping"], sentences)  # (sentences, length)
     tokens = np.maximum(from_claims.sum(-1, keepdims=True), 1)
-    looked = (from_claims / tokens) @ weights @ to_sentences.T
-    return looked - looked.mean(0, keepdims=True)
+    looked: np.ndarray = (from_claims / tokens) @ weights @ to_sentences.T
+    above: np.ndarray = looked - looked.mean(0, keepdims=True)
+    return above
 
 
 def _weights(model: PreTrainedModel, document: list[int], summary: list[int]) -> np.ndarray:
@@ -92,7 +93,8 @@ def _weights(model: PreTrainedModel, document: list[int], summary: list[int]) ->
     finally:
         model.train(training)
     layers: Sequence[Tensor] = decoded.cross_attentions  # each (1, heads, written, length)
-    weights = sum(layer[0].double().mean(0).cpu().numpy() for layer in layers) / len(layers)
+    first, *others = (layer[0].double().mean(0).cpu().numpy() for layer in layers)
+    weights: np.ndarray = sum(others, first) / len(layers)
     return weights[:, weights.shape[1] - len(document) :]  # LSG shows its global tokens to the decoder, before the text
 
 

@@ -28,6 +28,7 @@ COLUMNS = {
     "summary_tokens": "int64",
     "truncated": "int64",
     "extracted": "int64",
+    "invisible": "int64",
     "parts": "int64",
     "part_summaries": "list<string>",
     "complete": "bool",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from longsum_lib.errors import OptionError
 from longsum_lib.generation.choose import EXTRACT, is_bundled, is_foreign, model_for
 from longsum_lib.generation.document_text import DocumentText
+from longsum_lib.generation.invisible import remove_invisible
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -95,7 +96,8 @@ class Work:
         Raises:
             ForeignText: A bundled model was named for a text that it does not know.
         """
-        return model_for(is_foreign(document.text), self.name, self.default, bool(self.options.get("anyway")))
+        text, _ = remove_invisible(document.text)
+        return model_for(is_foreign(text), self.name, self.default, bool(self.options.get("anyway")))
 
     def loaded(self, name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """Return a model and its tokenizer, loaded once."""
@@ -125,11 +127,11 @@ class Work:
 
         waiting = iter(documents)
         done: collections.deque[tuple[Name, Summary | Exception]] = collections.deque()
-        flow: Flow[tuple[Name, bool]] | None = None
-        first: tuple[tuple[Name, bool], str, None] | None = None
+        flow: Flow[tuple[Name, bool, int]] | None = None
+        first: tuple[tuple[Name, bool, int], str, None] | None = None
         ended = False
 
-        def take() -> tuple[tuple[Name, bool], str, None] | None:
+        def take() -> tuple[tuple[Name, bool, int], str, None] | None:
             """Give the next document that a model writes about; after one that needs none there is none now."""
             nonlocal first, flow, ended
             if first is not None:
@@ -148,11 +150,12 @@ class Work:
             except Exception as error:  # a document that cannot be summarized costs itself
                 done.append((name, error))
                 return None
-            foreign = is_foreign(document.text)
+            text, invisible = remove_invisible(document.text)
+            foreign = is_foreign(text)
             if foreign and not self._warned and is_bundled(chosen):
                 self._warned = True
                 warn_of_invention(chosen)
-            asked = (name, foreign), document.text, None
+            asked = (name, foreign, document.invisible or invisible), text, None
             if flow is None:
                 flow, first = self._flow(chosen, stack), asked
                 return None
@@ -163,9 +166,9 @@ class Work:
                 if flow is None:
                     take()
                 else:
-                    for (name, foreign), result in flow.run(take):
+                    for (name, foreign, invisible), result in flow.run(take):
                         if not isinstance(result, Exception):
-                            result = dataclasses.replace(result, foreign=foreign)
+                            result = dataclasses.replace(result, foreign=foreign, invisible=invisible)
                         yield name, result
                         yield from _emptied(done)
                 yield from _emptied(done)

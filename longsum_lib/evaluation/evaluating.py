@@ -76,10 +76,8 @@ def generate_summaries(
         if found is None:
             return None
         number, text = found
-        (ids,) = writer.encode([text])
-        length = len(ids)
-        if limit is not None and length > limit:
-            (ids,) = writer.encode([text], limit=limit)
+        (ids,) = writer.encode([text], limit=limit)
+        length = len(ids) if limit is None or len(ids) < limit else writer.count([text])[0]
         counted[number] = length, len(ids)
         return number, ids
 
@@ -146,7 +144,8 @@ def evaluate(
         options: For ``generate``; None takes the checkpoint's own.
 
     Returns:
-        The scores as plain numbers. ``seconds`` is the time of the summaries alone. ``rouge`` is None if
+        The scores as plain numbers. ``invisible`` is the number of documents with characters that nobody sees, which
+        were left out; without any it is not there. ``seconds`` is the time of the summaries alone. ``rouge`` is None if
         ``rouge-score`` is not installed.
 
     Cost:
@@ -171,6 +170,9 @@ def evaluate(
     report["seconds"] = round(sum(record["seconds"] for record in records), 1)
     report["truncated"] = sum(record["truncated"] > 0 for record in records)
     report["unfinished"] = sum(not record["complete"] for record in records)
+    unseen = sum(example.invisible > 0 for example in examples)
+    if unseen:
+        report["invisible"] = unseen
     if max_input_tokens is not None:
         report["max_input_tokens"] = max_input_tokens
     return report | score_all(
