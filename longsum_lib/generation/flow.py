@@ -66,24 +66,23 @@ def read_document_ids(writer: Writer, text: str, counted: Counted | None, how: s
         OptionError: The parts' summaries are no shorter than the text.
     """
     ids, length = count_document(writer, text, how) if counted is None else counted
-    more: dict[str, int] = {}
+    truncated = extracted = 0
     if writer.limit is not None and length > writer.limit:
         if how == "split":
-            return (yield from _parts(writer, text, length))
+            return (yield from _parts(writer, text, length, writer.limit))
         if how == "truncate":
             (ids,) = writer.encode([text], limit=writer.limit)
-            more = {"truncated": length - len(ids)}
+            truncated = length - len(ids)
         else:
-            shorter, read = extract_to_fit(text, length, writer.limit, writer.count)
+            shorter, extracted = extract_to_fit(text, length, writer.limit, writer.count)
             (ids,) = writer.encode([shorter])
-            more = {"extracted": read}
     (written,) = yield [ids]
-    return _summary(writer, written, length, **more)
+    return _summary(writer, written, length, truncated=truncated, extracted=extracted)
 
 
-def _parts(writer: Writer, text: str, length: int) -> Asking:
+def _parts(writer: Writer, text: str, length: int, limit: int) -> Asking:
     """Summarize the parts of a text, then the joined summaries, in parts again if they are still too long."""
-    parts = split_text(text, writer.limit, writer.count)
+    parts = split_text(text, limit, writer.count)
     written = yield writer.encode(parts)
     part_summaries = tuple(part.text for part in written)
     joined = "\n\n".join(filter(None, part_summaries))
@@ -93,8 +92,8 @@ def _parts(writer: Writer, text: str, length: int) -> Asking:
             f"splitting does not make the text shorter: the {len(parts)} summaries have {joined_length:,} "
             f"tokens, the text {length:,}; lower max_new_tokens"
         )
-    if writer.limit is not None and joined_length > writer.limit:
-        final = yield from _parts(writer, joined, joined_length)
+    if joined_length > limit:
+        final = yield from _parts(writer, joined, joined_length, limit)
         return dataclasses.replace(final, input_tokens=length, parts=len(parts), part_summaries=part_summaries)
     (last,) = (yield writer.encode([joined])) if joined else written[:1]
     return _summary(writer, last, length, parts=len(parts), part_summaries=part_summaries)

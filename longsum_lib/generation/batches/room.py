@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from longsum_lib.budget.available import free_memory
 from longsum_lib.budget.formulas import plan
@@ -33,8 +33,8 @@ class Room:
         from longsum_lib.memory import config_numbers
 
         device = running_device(model)
-        self._numbers: Mapping[str, float | str] = {
-            **config_numbers(model.config),
+        self._model: Mapping[str, Any] = dict(config_numbers(model.config))
+        self._run: Mapping[str, Any] = {
             "beams": beams,
             "new_tokens": new_tokens,
             "bytes_per_number": model.dtype.itemsize,
@@ -69,6 +69,6 @@ class Room:
 
     def _needs(self, length: int) -> tuple[float, float]:
         """Return what a document takes while it is encoded, and while it is written about."""
-        found = plan({**self._numbers, "length": length})
-        rows = 6 * float(self._numbers["beams"]) * float(self._numbers["vocabulary"]) * 4
+        found = plan({**self._model, **self._run, "length": length})
+        rows = 6 * self._run["beams"] * self._model["vocabulary"] * 4  # logits and what is made of them
         return found["encoder"], found["cross_cache"] + found["self_cache"] + rows

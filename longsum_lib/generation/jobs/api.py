@@ -97,7 +97,14 @@ def summarize_corpus(
     cluster = cluster_of(engine, address, workers, gpus_per_worker)
     reading = Reading(glob, text_column, id_column, encoding, speakers, times, os.fspath(into))
     return run_job(
-        source, into, Work(model, DEFAULT_MODEL, options), reading, resume, force, progress=progress, cluster=cluster
+        source,
+        into,
+        Work(_named(model), DEFAULT_MODEL, options),
+        reading,
+        resume,
+        force,
+        progress=progress,
+        cluster=cluster,
     )
 
 
@@ -132,7 +139,7 @@ def summarize_each(
     """
     from longsum_lib.generation.summarize import DEFAULT_MODEL, check_document
 
-    work = Work(model, DEFAULT_MODEL, options)
+    work = Work(_named(model), DEFAULT_MODEL, options)
     work.check()
     refused: deque[tuple[int, Exception]] = deque()
 
@@ -230,6 +237,10 @@ def cluster_of(engine: str, address: str | None, workers: int | None, gpus_per_w
     if name:
         raise OptionError(f"{name} is for engine ray; give engine='ray' (--engine ray), or leave it out")
     return None
+
+
+def _named(model: str | os.PathLike[str] | PreTrainedModel | None) -> str | PreTrainedModel | None:
+    return os.fspath(model) if isinstance(model, os.PathLike) else model
 
 
 def versions() -> dict[str, str]:

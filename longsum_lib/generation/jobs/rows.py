@@ -134,4 +134,5 @@ def _pyarrow() -> ModuleType:
         import pyarrow.parquet
     except ImportError:
         raise MissingExtra("pyarrow", "data", "parquet") from None
-    return pyarrow
+    module: ModuleType = pyarrow
+    return module

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -42,16 +41,12 @@ class Work:
         options: Further keywords of ``summarize``.
     """
 
-    model: str | os.PathLike[str] | PreTrainedModel | None
+    model: str | PreTrainedModel | None
     default: str
     options: dict[str, Any]
     _loaded: dict[str, tuple[PreTrainedModel, PreTrainedTokenizerBase]] = dataclasses.field(default_factory=dict)
 
     _warned: bool = False
-
-    def __post_init__(self) -> None:
-        if isinstance(self.model, os.PathLike):
-            self.model = os.fspath(self.model)
 
     @property
     def name(self) -> str | None:
@@ -70,7 +65,8 @@ class Work:
 
         said = {name: value for name, value in self.options.items() if name not in (*DECIDE, *_DO_NOT)}
         settle(said, self.options.get("generation_config"))
-        check_options(*(self.options.get(name, default) for name, default in _CHECKED.items()))
+        truncate, split, first = (bool(self.options.get(way)) for way in ("truncate", "split", "extract_first"))
+        check_options(truncate, split, first, self.options.get("batch_size"))
         if self.options.get("anyway") and (self.name is None or self.name == EXTRACT):
             raise OptionError("anyway lets a bundled model write about any text; name the model")
 
@@ -105,7 +101,7 @@ class Work:
             from longsum_lib.loading.auto import load, load_tokenizer
 
             if self.model is None or isinstance(self.model, str):
-                where = {key: self.options.get(key) for key in ("device", "dtype", "quantization")}
+                where: dict[str, Any] = {key: self.options.get(key) for key in ("device", "dtype", "quantization")}
                 model = load(name, **where)
             else:
                 model = self.model
@@ -202,9 +198,6 @@ def _emptied(done: collections.deque[Any]) -> Iterator[Any]:
         yield done.popleft()
 
 
-_CHECKED = {"truncate": False, "split": False, "extract_first": False, "batch_size": None}
-
-
 def options_key(description: Mapping[str, Any]) -> str:
     """Return what stands for a description of :meth:`Work.describe` in keys."""
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
@@ -236,5 +229,6 @@ def _hash_of_model(model: PreTrainedModel) -> str:
         if isinstance(value, torch.Tensor):
             flat = value.detach().cpu().contiguous().view(-1)
             digest.update(f"{value.dtype} {tuple(value.shape)}".encode())
-            digest.update(flat.view(torch.uint8).numpy() if flat.numel() else b"")
+            if flat.numel():
+                digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
