@@ -50,10 +50,11 @@ def run(options: argparse.Namespace) -> int:
         return 1
     from longsum_lib.cli.printing import print_summary
     from longsum_lib.terminal import TerminalProgress, quiet_libraries
+    from longsum_lib.upstream.light import light_imports
 
     quiet_libraries()
     code = int(failed)
-    with TerminalProgress() as progress:
+    with TerminalProgress() as progress, light_imports():
         chosen = _choose_models(options, texts)
         code = code if len(chosen) == len(texts) else 2
         named = next((model for _, _, model in chosen if model != EXTRACT), None)

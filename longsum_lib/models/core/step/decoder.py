@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from longsum_lib.models.core.step.documents import DocumentKeys
+from longsum_lib.models.core.step.parts import Writes
 from longsum_lib.models.core.step.products import read_weights
 from longsum_lib.models.core.step.rows import Rows, Where
 
@@ -50,7 +51,7 @@ class StepDecoder:
         torch.Size([2, 50])
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Writes) -> None:
         self.weights = read_weights(model)
 
     @torch.no_grad()

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
-from transformers.generation import GenerationMode
-from transformers.utils import ModelOutput
+from transformers.generation.configuration_utils import GenerationMode
+from transformers.utils.generic import ModelOutput
 
 from longsum_lib.models.core.cache import SharedCache, beams_per_document
 from longsum_lib.models.core.looking import writing_is_looked_at
 from longsum_lib.models.core.step.decoder import StepDecoder
+from longsum_lib.models.core.step.parts import Writes
 from longsum_lib.models.core.step.products import Unreadable
 from longsum_lib.models.core.step.rows import Rows
 from longsum_lib.upstream.torch import tracing, transforming
@@ -86,7 +87,7 @@ class StepCache(SharedCache):
 
 
 def step_cache(
-    model: nn.Module, config: GenerationConfig, mode: GenerationMode | None, cache: EncoderDecoderCache
+    model: Writes, config: GenerationConfig, mode: GenerationMode | None, cache: EncoderDecoderCache
 ) -> StepCache | None:
     """Return a cache by which ``forward`` takes the short way, or ``None`` where somebody looks inside.
 
@@ -111,11 +112,11 @@ def step_cache(
         return None
 
 
-def can_step(model: nn.Module) -> bool:
+def can_step(model: Writes) -> bool:
     """Tell whether nobody would notice that a model's decoder is not called: no hooks, adapters, gradients, tracers."""
     if model.training or torch.is_grad_enabled() or tracing() or transforming():
         return False
-    return model.device.type == "cpu" and not writing_is_looked_at(model)
+    return model.device.type == "cpu" and isinstance(model, nn.Module) and not writing_is_looked_at(model)
 
 
 def steps(output: type[ModelOutput]) -> Callable[[Forward], Forward]:
@@ -127,7 +128,7 @@ def steps(output: type[ModelOutput]) -> Callable[[Forward], Forward]:
 
     def decorate(forward: Forward) -> Forward:
         @functools.wraps(forward)
-        def stepping(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        def stepping(self: Writes, *args: Any, **kwargs: Any) -> Any:
             cache = kwargs.get("cache")
             if not isinstance(cache, StepCache) or cache.decoder is None:
                 return forward(self, *args, **kwargs)
@@ -143,7 +144,7 @@ def steps(output: type[ModelOutput]) -> Callable[[Forward], Forward]:
     return decorate
 
 
-def _logits(model: nn.Module, cache: StepCache, given: Mapping[str, Any]) -> Tensor | None:
+def _logits(model: Writes, cache: StepCache, given: Mapping[str, Any]) -> Tensor | None:
     """Logits ``(rows, length, vocabulary)`` of the given tokens; ``None`` where more is asked for or it cannot be."""
     return_dict = given.get("return_dict")
     asked = {name for name, value in given.items() if value is not None and value is not False} - {"return_dict"}
@@ -152,18 +153,18 @@ def _logits(model: nn.Module, cache: StepCache, given: Mapping[str, Any]) -> Ten
         return None
     if torch.is_grad_enabled() or not given.get("use_cache", True):
         return None
-    if cache.rows is None:
-        cache.rows = _open(model, cache, len(tokens), documents[0], given.get("attention_mask"))
-    if len(cache.rows) != len(tokens):
+    if cache.rows is None and cache.decoder is not None:
+        cache.rows = _open(model, cache.decoder, len(tokens), documents[0], given.get("attention_mask"))
+    rows = cache.rows
+    if rows is None or len(rows) != len(tokens):
         return None
     try:
-        return torch.stack([cache.rows.step(column) for column in tokens.unbind(1)], 1)
+        return torch.stack([rows.step(column) for column in tokens.unbind(1)], 1)
     except IndexError:  # beyond the last position, or an unknown token; the long way says what is wrong
         return None
 
 
-def _open(model: nn.Module, cache: StepCache, rows: int, states: Tensor, mask: Tensor | None) -> Rows:
-    decoder = cache.decoder
+def _open(model: Writes, decoder: StepDecoder, rows: int, states: Tensor, mask: Tensor | None) -> Rows:
     real = model.seen_by_decoder(mask)
     beams = beams_per_document(rows, len(states))
     masks = [None] * len(states) if real is None else list(real)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from longsum_lib.models.core.few_rows import FEW_ROWS
-from longsum_lib.models.core.step.parts import DecoderParts
+from longsum_lib.models.core.step.parts import DecoderParts, Writes
 from longsum_lib.upstream.torch import few_rows_linear, has_tiles
 
 RowFunction = Callable[[Tensor], Tensor]
@@ -50,7 +50,8 @@ class Product:
         if 2 <= count <= WEIGHT_FIRST_ROWS and rows.shape[1] <= WEIGHT_FIRST_INPUTS:
             product = (self.weight @ rows.t()).t().contiguous()
             return product if self.bias is None else product.add_(self.bias)
-        return self._few(rows, self.weight, self.bias, "none", [], "")
+        result: Tensor = self._few(rows, self.weight, self.bias, "none", [], "")
+        return result
 
     @classmethod
     def of(cls, *modules: nn.Module) -> Product:
@@ -139,7 +140,7 @@ class Weights:
         return self.layers[0].joint.weight.device
 
 
-def read_weights(model: nn.Module) -> Weights:
+def read_weights(model: Writes) -> Weights:
     """Read the decoder and the head of a model that writes.
 
     Args:
@@ -171,8 +172,8 @@ def read_weights(model: nn.Module) -> Weights:
         head_bias=bias[0] if bias is not None and bool(bias.any()) else None,
         distance_bias=getattr(decoder, "bias_by_distance", None),
     )
-    kinds = {p.dtype for p in decoder.parameters()} | {model.lm_head.weight.dtype}
-    places = {p.device for p in decoder.parameters()} | {model.lm_head.weight.device}
+    kinds = {p.dtype for p in decoder.parameters()} | {weights.head.weight.dtype}
+    places = {p.device for p in decoder.parameters()} | {weights.head.weight.device}
     if len(kinds) > 1 or len(places) > 1 or not kinds <= set(DTYPES):
         raise Unreadable(f"a decoder in {kinds} on {places}")
     return weights
@@ -189,17 +190,14 @@ def _layer(parts: DecoderParts) -> StepLayer:
         cross_out=Product.of(cross.out_proj),
         keys=cross.k_proj,
         values=cross.v_proj,
-        wide=partial(_feed_forward if len(inner) == 1 else _gated, *inner, parts.act, outer),
+        wide=partial(_feed_forward, inner, parts.act, outer),
         norms=(first, second, third),
     )
 
 
-def _feed_forward(inner: Product, act: RowFunction, outer: Product, rows: Tensor) -> Tensor:
-    return outer(act(inner(rows)))
-
-
-def _gated(inner: Product, gate: Product, act: RowFunction, outer: Product, rows: Tensor) -> Tensor:
-    return outer(act(inner(rows)) * gate(rows))
+def _feed_forward(inner: Sequence[Product], act: RowFunction, outer: Product, rows: Tensor) -> Tensor:
+    wide = act(inner[0](rows))
+    return outer(wide * inner[1](rows) if len(inner) == 2 else wide)
 
 
 def _norm(module: nn.Module) -> RowFunction:
