@@ -272,7 +272,8 @@ def in_process(case: str, program: str, library: Path) -> dict[str, Any]:
     """Run a program with the files of one version, in a process of its own and one thread."""
     paths = os.pathsep.join([str(library), str(ROOT)])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    line = [sys.executable, str(Path(__file__).resolve()), "--program", case, program]
+    # -P: not the folder of this file, which has a module cuda, before everything else.
+    line = [sys.executable, "-P", str(Path(__file__).resolve()), "--program", case, program]
     found = subprocess.run(line, env=environment, capture_output=True, text=True, cwd=library)
     if found.returncode:
         raise RuntimeError(found.stderr[-2000:])

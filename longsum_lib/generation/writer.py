@@ -259,7 +259,7 @@ class Writer:
 
     def _batch_that_fits(self) -> int:
         """Return how many documents a padded batch has where nobody says: one on a CPU, what fits on a GPU."""
-        if self.model.device.type != "cuda":
+        if running_device(self.model).type != "cuda":
             return 1
         from longsum_lib.generation.batches.room import Room
 

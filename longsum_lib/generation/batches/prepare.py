@@ -8,13 +8,13 @@ it gets, so that nothing about options has to be known here.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
-from longsum_lib.generation.batches.texts import Rules
+from longsum_lib.generation.batches.texts import Processors, Rules
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, StoppingCriteriaList
@@ -33,7 +33,7 @@ def can_write_together(model: PreTrainedModel, options: Mapping[str, Any]) -> bo
     """
     import copy
 
-    from transformers.generation import GenerationMode
+    from transformers.generation.configuration_utils import GenerationMode
 
     from longsum_lib.models.core.step.generating import can_step
 
@@ -90,20 +90,23 @@ def prepare(model: PreTrainedModel, inputs: Mapping[str, Tensor], options: Mappi
         return input_ids
 
     # No cache is made: the loop has its own.
-    model.generate(**inputs, **options, use_cache=False, custom_generate=keep)
+    generate = cast("Callable[..., object]", model.generate)
+    generate(**inputs, **options, use_cache=False, custom_generate=keep)
     return Prepared(kept["states"], _seen(model, inputs["attention_mask"]), kept["rules"])
 
 
 def _seen(model: PreTrainedModel, mask: Tensor) -> Tensor | None:
     """Say which rows of the encoder the decoder sees: whole blocks and global tokens are the model's matter."""
-    seen: Tensor | None = model.seen_by_decoder(mask)
+    find = cast("Callable[[Tensor], Tensor | None]", model.seen_by_decoder)
+    seen = find(mask)
     return None if seen is None or bool(seen.all()) else seen[0]
 
 
 def _rules(
     ids: Tensor, processors: LogitsProcessorList, criteria: StoppingCriteriaList, config: GenerationConfig
 ) -> Rules:
-    from transformers.generation import EosTokenCriteria, GenerationMode, MaxLengthCriteria
+    from transformers.generation.configuration_utils import GenerationMode
+    from transformers.generation.stopping_criteria import EosTokenCriteria, MaxLengthCriteria
 
     mode = config.get_generation_mode()
     if mode not in (GenerationMode.GREEDY_SEARCH, GenerationMode.BEAM_SEARCH):
@@ -120,5 +123,5 @@ def _rules(
         beams=config.num_beams or 1,
         length_penalty=1.0 if config.length_penalty is None else config.length_penalty,
         early_stopping=bool(config.early_stopping) if config.early_stopping != "never" else "never",
-        processors=processors if len(processors) else None,
+        processors=cast("Processors", processors) if len(processors) else None,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from longsum_lib.errors import DocumentTooLong, LongsumError
@@ -15,6 +15,8 @@ from longsum_lib.generation.jobs.work import Work
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from longsum_lib.budget.formulas import ModelNumbers
 
 _SECONDS_A_LAYER = 6e-4  # what Python takes for a decoder layer of one step, whatever its width
 _SECONDS_A_STEP = 1e-3  # and for what is around the layers
@@ -64,7 +66,7 @@ def forecast(items: Iterable[Item], work: Work, reading: Reading) -> Iterator[Fo
 class _Forecaster:
     def __init__(self, work: Work) -> None:
         self.work = work
-        self._models: dict[str, tuple[PreTrainedTokenizerBase, Mapping[str, float]]] = {}
+        self._models: dict[str, tuple[PreTrainedTokenizerBase, ModelNumbers]] = {}
         self._rate = 0.0
 
     def of(self, name: str, document: DocumentText) -> Forecast:
@@ -89,7 +91,7 @@ class _Forecaster:
         parts = -(-tokens // limit) + 1 if options.get("split") and read < tokens else 1
         return Forecast(name, chosen, tokens, seconds * parts, memory)
 
-    def _model(self, name: str) -> tuple[PreTrainedTokenizerBase, Mapping[str, float]]:
+    def _model(self, name: str) -> tuple[PreTrainedTokenizerBase, ModelNumbers]:
         if name not in self._models:
             from longsum_lib.loading.auto import load_tokenizer
             from longsum_lib.memory import config_numbers, model_numbers
@@ -100,7 +102,7 @@ class _Forecaster:
             self._models[name] = load_tokenizer(name) if given is None else given, numbers
         return self._models[name]
 
-    def _cost(self, numbers: Mapping[str, float], tokens: int) -> tuple[float, float]:
+    def _cost(self, numbers: ModelNumbers, tokens: int) -> tuple[float, float]:
         from longsum_lib.memory import predict
 
         options = self.work.options

@@ -202,4 +202,5 @@ def _ray() -> ModuleType:
         import ray.data
     except ImportError:
         raise MissingExtra("ray", "ray", "engine ray") from None
-    return ray
+    module: ModuleType = ray
+    return module

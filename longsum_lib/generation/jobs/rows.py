@@ -28,6 +28,7 @@ COLUMNS = {
     "summary_tokens": "int64",
     "truncated": "int64",
     "extracted": "int64",
+    "invisible": "int64",
     "parts": "int64",
     "part_summaries": "list<string>",
     "complete": "bool",
@@ -133,4 +134,5 @@ def _pyarrow() -> ModuleType:
         import pyarrow.parquet
     except ImportError:
         raise MissingExtra("pyarrow", "data", "parquet") from None
-    return pyarrow
+    module: ModuleType = pyarrow
+    return module

@@ -7,13 +7,13 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from longsum_lib.errors import OptionError
 from longsum_lib.generation.choose import EXTRACT, is_bundled, is_foreign, model_for
 from longsum_lib.generation.document_text import DocumentText
+from longsum_lib.generation.invisible import remove_invisible
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -41,16 +41,12 @@ class Work:
         options: Further keywords of ``summarize``.
     """
 
-    model: str | os.PathLike[str] | PreTrainedModel | None
+    model: str | PreTrainedModel | None
     default: str
     options: dict[str, Any]
     _loaded: dict[str, tuple[PreTrainedModel, PreTrainedTokenizerBase]] = dataclasses.field(default_factory=dict)
 
     _warned: bool = False
-
-    def __post_init__(self) -> None:
-        if isinstance(self.model, os.PathLike):
-            self.model = os.fspath(self.model)
 
     @property
     def name(self) -> str | None:
@@ -69,7 +65,8 @@ class Work:
 
         said = {name: value for name, value in self.options.items() if name not in (*DECIDE, *_DO_NOT)}
         settle(said, self.options.get("generation_config"))
-        check_options(*(self.options.get(name, default) for name, default in _CHECKED.items()))
+        truncate, split, first = (bool(self.options.get(way)) for way in ("truncate", "split", "extract_first"))
+        check_options(truncate, split, first, self.options.get("batch_size"))
         if self.options.get("anyway") and (self.name is None or self.name == EXTRACT):
             raise OptionError("anyway lets a bundled model write about any text; name the model")
 
@@ -95,7 +92,8 @@ class Work:
         Raises:
             ForeignText: A bundled model was named for a text that it does not know.
         """
-        return model_for(is_foreign(document.text), self.name, self.default, bool(self.options.get("anyway")))
+        text, _ = remove_invisible(document.text)
+        return model_for(is_foreign(text), self.name, self.default, bool(self.options.get("anyway")))
 
     def loaded(self, name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """Return a model and its tokenizer, loaded once."""
@@ -103,7 +101,7 @@ class Work:
             from longsum_lib.loading.auto import load, load_tokenizer
 
             if self.model is None or isinstance(self.model, str):
-                where = {key: self.options.get(key) for key in ("device", "dtype", "quantization")}
+                where: dict[str, Any] = {key: self.options.get(key) for key in ("device", "dtype", "quantization")}
                 model = load(name, **where)
             else:
                 model = self.model
@@ -125,11 +123,11 @@ class Work:
 
         waiting = iter(documents)
         done: collections.deque[tuple[Name, Summary | Exception]] = collections.deque()
-        flow: Flow[tuple[Name, bool]] | None = None
-        first: tuple[tuple[Name, bool], str, None] | None = None
+        flow: Flow[tuple[Name, bool, int]] | None = None
+        first: tuple[tuple[Name, bool, int], str, None] | None = None
         ended = False
 
-        def take() -> tuple[tuple[Name, bool], str, None] | None:
+        def take() -> tuple[tuple[Name, bool, int], str, None] | None:
             """Give the next document that a model writes about; after one that needs none there is none now."""
             nonlocal first, flow, ended
             if first is not None:
@@ -148,11 +146,12 @@ class Work:
             except Exception as error:  # a document that cannot be summarized costs itself
                 done.append((name, error))
                 return None
-            foreign = is_foreign(document.text)
+            text, invisible = remove_invisible(document.text)
+            foreign = is_foreign(text)
             if foreign and not self._warned and is_bundled(chosen):
                 self._warned = True
                 warn_of_invention(chosen)
-            asked = (name, foreign), document.text, None
+            asked = (name, foreign, document.invisible or invisible), text, None
             if flow is None:
                 flow, first = self._flow(chosen, stack), asked
                 return None
@@ -163,9 +162,9 @@ class Work:
                 if flow is None:
                     take()
                 else:
-                    for (name, foreign), result in flow.run(take):
+                    for (name, foreign, invisible), result in flow.run(take):
                         if not isinstance(result, Exception):
-                            result = dataclasses.replace(result, foreign=foreign)
+                            result = dataclasses.replace(result, foreign=foreign, invisible=invisible)
                         yield name, result
                         yield from _emptied(done)
                 yield from _emptied(done)
@@ -199,9 +198,6 @@ def _emptied(done: collections.deque[Any]) -> Iterator[Any]:
         yield done.popleft()
 
 
-_CHECKED = {"truncate": False, "split": False, "extract_first": False, "batch_size": None}
-
-
 def options_key(description: Mapping[str, Any]) -> str:
     """Return what stands for a description of :meth:`Work.describe` in keys."""
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
@@ -233,5 +229,6 @@ def _hash_of_model(model: PreTrainedModel) -> str:
         if isinstance(value, torch.Tensor):
             flat = value.detach().cpu().contiguous().view(-1)
             digest.update(f"{value.dtype} {tuple(value.shape)}".encode())
-            digest.update(flat.view(torch.uint8).numpy() if flat.numel() else b"")
+            if flat.numel():
+                digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()

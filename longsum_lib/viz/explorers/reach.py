@@ -28,8 +28,8 @@ class ReachExplorer(MechanismExplorer):
         source: the input token whose way is drawn; -1 for none.
         heads: heads of a layer, where each chooses for itself (LSG's strides, BigBird).
         choices: mechanisms to choose from; all by default.
-        **sizes: the mechanism's sizes, without ``layer``, ``depth`` and ``head``: layers alternate where the
-            mechanism does, and all heads count.
+        **sizes: the mechanism's sizes, without ``layer``, ``depth`` and ``head``: layers alternate where the mechanism
+            does, and all heads count.
 
     Raises:
         OptionError: for a mechanism that does not exist, or a size that it does not have.

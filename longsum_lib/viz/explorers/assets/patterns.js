@@ -1,6 +1,6 @@
 // Who may attend to whom: the same matrices as longsum_lib/attention/patterns.py. tests/test_explorers.py holds the two equal.
 const MECHANISMS = __MECHANISMS__;
-const [NONE, LOCAL, GLOBAL, SELECTED, RANDOM] = [0, 1, 2, 3, 4];
+const { NONE, LOCAL, GLOBAL, SELECTED, RANDOM } = __KIND_CODES__;
 
 /** Random numbers as torch.rand(…, dtype=float64) draws them after manual_seed: Mersenne Twister, 53 bits. */
 function uniforms(seed, many) {
