@@ -11,7 +11,7 @@ from typing import TextIO
 from longsum_lib.errors import OptionError
 
 
-def check_file(path: str | os.PathLike, option: str) -> Path:
+def check_file(path: str | os.PathLike[str], option: str) -> Path:
     """Check that a file can be written, and make the folder that it goes to.
 
     Args:
@@ -36,7 +36,7 @@ def check_file(path: str | os.PathLike, option: str) -> Path:
     return path
 
 
-def check_folder(path: str | os.PathLike, option: str) -> Path:
+def check_folder(path: str | os.PathLike[str], option: str) -> Path:
     """Check that a folder is there or can be made; nothing is made yet.
 
     Args:
@@ -59,7 +59,7 @@ def check_folder(path: str | os.PathLike, option: str) -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[TextIO]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     """Open a text file for writing that takes its name only when it is whole.
 
     An interruption or a full disk leaves the earlier file of that name as it was. What is no ordinary file, such as

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -18,8 +19,15 @@ BOOK = ROOT / "book"
 sys.path.insert(0, str(BOOK / "ext"))
 
 import book_assets  # noqa: E402
+import book_chapters  # noqa: E402
+import book_icons  # noqa: E402
 import book_modules  # noqa: E402
+import book_outputs  # noqa: E402
 import book_results  # noqa: E402
+import notebook_citations  # noqa: E402
+from notebook_head import PLACEHOLDER_OWNER  # noqa: E402
+
+PLACEHOLDER = f"https://github.com/{PLACEHOLDER_OWNER}/some-book"
 
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 CONTENTS = re.findall(r"(?:file|root): (\S+)", (ROOT / "_toc.yml").read_text())
@@ -97,6 +105,75 @@ def test_targets_on_a_page_exist():
 
 
 # --- configuration --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("url", "shown"), [(PLACEHOLDER, False), ("https://github.com/a/b", True)])
+def test_buttons_lead_to_a_repository_that_is_there(url, shown):
+    names = ("repository", "edit_page", "issues", "source")
+    options = {"repository_url": url, "launch_buttons": {"colab_url": "x"}} | {f"use_{n}_button": True for n in names}
+    config = SimpleNamespace(html_theme_options=options, html_baseurl="")
+    app = SimpleNamespace(config=config, builder=SimpleNamespace(name="html"))
+    book_assets.hide_placeholder(app)
+    book_assets.set_address(app)
+    assert bool(options["launch_buttons"]) == shown
+    assert all(options[f"use_{name}_button"] == shown for name in names)
+    assert bool(config.html_baseurl) == shown
+
+
+def test_what_only_a_published_repository_has_is_left_out():
+    page = "One.\n% published\nThe rocket.\n% end of published\nTwo.\n"
+    for url, shown in ((PLACEHOLDER, False), ("https://github.com/a/b", True)):
+        app = SimpleNamespace(config=SimpleNamespace(html_theme_options={"repository_url": url}))
+        source = [page]
+        book_assets.fill_in_repository(app, "page", source)
+        assert ("rocket" in source[0]) == shown
+        assert source[0].startswith("One.")
+        assert source[0].endswith("Two.\n")
+
+
+def test_icons_are_drawn_without_a_script():
+    page = (
+        '<head><link rel="preload" href="x/fontawesome.js?v=1"/><script src="x/fontawesome.js?v=1"></script></head>'
+        '<body><i class="theme-switch fa-solid fa-sun   fa-lg" data-mode="light" title="Light"></i></body>'
+    )
+    drawn = book_icons.draw_icons(page, {"sun": (512, 256, "M0 0z")})
+    assert "fontawesome.js" not in drawn
+    assert 'viewBox="0 0 512 256"' in drawn
+    assert 'd="M0 0z"' in drawn
+    assert "theme-switch" in drawn
+    assert 'data-mode="light"' in drawn
+    assert "CC BY 4.0" in drawn
+    with pytest.raises(KeyError):
+        book_icons.draw_icons('<i class="fas fa-nothing"></i>', {})
+
+
+def test_no_output_is_cut():
+    document = new_document("page")
+    for width in (20, 90, 150):
+        document += nodes.literal_block(text="short\n" + "x" * width, classes=["output", "stream"])
+    document += nodes.literal_block(text="x" * 150)  # code scrolls
+    book_outputs.mark_wide(None, document, "page")
+    assert [block["classes"][2:] for block in document] == [[], ["wide"], ["wider"], []]
+
+
+def test_next_leads_past_the_solutions():
+    relations = ["notebooks/21_x", "book/solutions", "notebooks/solutions/21_x_solutions", "book/cost"]
+    builder = SimpleNamespace(
+        name="html",
+        get_relative_uri=lambda here, there: f"{there}.html",
+        render_partial=lambda title: {"title": title},
+    )
+    env = SimpleNamespace(collect_relations=lambda: dict.fromkeys(relations), titles={n: n.upper() for n in relations})
+    app = SimpleNamespace(builder=builder, env=env)
+    context = {"prev": {"link": "before"}, "next": {"link": "book/solutions.html"}}
+    book_chapters.past_solutions(app, "notebooks/21_x", "", context, None)
+    assert context["next"] == {"link": "book/cost.html", "title": "BOOK/COST"}
+    context = {"prev": {"link": "solutions"}, "next": None}
+    book_chapters.past_solutions(app, "book/cost", "", context, None)
+    assert context["prev"]["link"] == "notebooks/21_x.html"
+    inside = {"prev": {"link": "a"}, "next": {"link": "b"}}
+    book_chapters.past_solutions(app, "notebooks/solutions/21_x_solutions", "", inside, None)
+    assert inside["next"] == {"link": "b"}
 
 
 def test_colab_links_will_be_right():
@@ -186,8 +263,10 @@ def test_electronic_book_has_the_library_version():
 def citations() -> set[str]:
     found = set()
     for source in SOURCES:
-        for match in CITATION.finditer(source.read_text()):
+        text = source.read_text()
+        for match in CITATION.finditer(text):
             found |= {key.strip() for key in match[1].split(",")}
+        found |= notebook_citations.cited(text)
     return found
 
 

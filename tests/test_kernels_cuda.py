@@ -91,6 +91,80 @@ def test_scores_are_laid_out_only_where_they_must_be():
     check_bias(aligned(torch.randn(1, 2, 16, 13), query, odd), query, odd)
 
 
+@pytest.mark.parametrize("mask", [None, (1, 1, 3, 8), (20, 1, 3, 8)], ids=str)
+def test_more_blocks_than_a_grid_has_are_run_in_turn(monkeypatch, mask):
+    calls = []
+
+    def counting(query, *rest, **options):
+        calls.append(query.shape[0])
+        assert query.shape[0] <= 8
+        return forward(query, *rest, **options)
+
+    def counting_back(grad, query, *rest, **options):
+        assert query.shape[0] <= 8
+        return backward(grad, query, *rest, **options)
+
+    monkeypatch.setattr(kernels_cuda, "_FORWARD", counting)
+    monkeypatch.setattr(kernels_cuda, "_BACKWARD", counting_back)
+    query, key, value = torch.randn(20, 2, 3, 8), torch.randn(20, 2, 8, 8), torch.randn(20, 2, 8, 8)
+    mask = None if mask is None else torch.randn(mask)
+    kernel, whole = FusedCUDA(0.5), Eager(0.5)
+    wanted = whole.forward(query, key, value, mask, (0, 0))
+    grads = whole.backward(query, query, key, value, *wanted, mask, (0, 0), False)
+    monkeypatch.setattr(kernels_cuda, "MOST_BLOCKS", 8)
+    got = kernel.forward(query, key, value, mask, (0, 0))
+    assert calls == [8, 8, 4]
+    for one, other in zip(
+        (*got, *kernel.backward(query, query, key, value, *got, mask, (0, 0), False)[:3]),
+        (*wanted, *grads[:3]),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+
+def check_operand(tensor):
+    """What the kernel asks of queries, keys and values; else it takes a slower path, or none."""
+    step = 16 // tensor.element_size()
+    assert tensor.stride(-1) == 1
+    assert tensor.storage_offset() % step == 0
+    assert all(
+        stride % step == 0 for stride, size in zip(tensor.stride()[:-1], tensor.shape[:-1], strict=True) if size > 1
+    )
+
+
+@pytest.mark.parametrize("dim", [32, 64, 80, 128])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("mechanism", [sliding, transient])
+def test_what_the_engine_hands_over_is_aligned(monkeypatch, mechanism, dtype, dim):
+    seen = []
+
+    def checking(query, key, value, bias, *rest, **options):
+        for tensor in (query, key, value):
+            check_operand(tensor)
+        assert query.dtype == key.dtype == value.dtype == dtype
+        assert query.shape[0] <= kernels_cuda.MOST_BLOCKS
+        seen.append(query.shape)
+        return forward(query, key, value, bias, *rest, **options)
+
+    monkeypatch.setattr(kernels_cuda, "_FORWARD", checking)
+    monkeypatch.setattr(engine, "choose_kernel", lambda query, scale, dropout: FusedCUDA(scale))
+    tensors = [torch.randn(2, 2, 77, dim, dtype=dtype) for _ in range(3)]
+    chosen = torch.zeros(2, 77, dtype=torch.bool)
+    chosen[:, [0, 30]] = True
+    mechanism(tensors, chosen, torch.rand(2, 77) > 0.3)
+    assert seen
+
+
+def test_an_odd_stride_is_seen():
+    with pytest.raises(AssertionError):
+        check_operand(torch.zeros(2, 2, 5, 9)[..., :8])
+    with pytest.raises(AssertionError):
+        check_operand(torch.zeros(2, 2, 5, 8, dtype=torch.float16)[..., 1:])
+
+
 def test_plain_products_take_over_where_the_kernel_fails(monkeypatch):
     def fails(*arguments, **options):
         raise RuntimeError("no kernel image")

@@ -11,6 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
+import notebook_citations  # noqa: E402
 import notebook_head  # noqa: E402
 import notebook_rules as rules  # noqa: E402
 import notebook_text  # noqa: E402
@@ -59,9 +60,18 @@ def test_address_comes_from_the_configuration():
     assert repository.colab("notebooks/01_a.ipynb") == expected
 
 
+def test_no_link_leads_to_the_placeholder():
+    settings = notebook_head.notebook_settings({})
+    placeholder = f"https://github.com/{notebook_head.PLACEHOLDER_OWNER}/b"
+    for url, shown in ((placeholder, False), ("https://github.com/a/b", True)):
+        text = notebook_head.cost_cell(notebook_head.Repository(url, "main"), "notebooks/01_a.ipynb", settings)
+        assert (url in text) == ("colab" in text) == shown
+        assert "**Runs on:**" in text
+
+
 def test_badge_is_found_from_every_folder():
     settings = notebook_head.notebook_settings({})
-    repository = notebook_head.read_repository()
+    repository = notebook_head.Repository("https://github.com/a/b", "main")
     for path in ("notebooks/01_a.ipynb", "notebooks/solutions/01_a_solutions.ipynb"):
         text = notebook_head.cost_cell(repository, path, settings)
         badge = text.split("](")[1].split(")")[0]
@@ -137,7 +147,18 @@ def test_sync_is_idempotent_and_keeps_the_title_first():
     rules.sync(notebook, "notebooks/01_a.ipynb")
     assert nbformat.writes(notebook) == once
     assert [cell.get("id") for cell in notebook.cells[1:3]] == ["cost", "setup"]
-    assert notebook.cells[0].source == "# A title"
+    assert notebook.cells[0].source == "# 1. A title"
+
+
+def test_citations_become_links_that_work_anywhere():
+    text = "One {cite:p}`beltagy2020longformer`, and {cite:t}`jain2019attention`."
+    links = notebook_citations.as_links(text)
+    assert links.startswith(
+        "One ([Beltagy et al., 2020](https://arxiv.org/abs/2004.05150)), and [Jain and Wallace (2019)](https://"
+    )
+    assert notebook_citations.cited(links) == {"beltagy2020longformer", "jain2019attention"}
+    with pytest.raises(KeyError):
+        notebook_citations.as_links("{cite:p}`nobody1900nothing`")
 
 
 def picture(**words):

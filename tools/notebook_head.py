@@ -15,15 +15,18 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 
 KINDS = ("cpu", "gpu")
+PLACEHOLDER_OWNER = "longsum"
+"""Whose address stands in `_config.yml` until the project has one of its own: nothing leads there."""
 HEAD_IDS = ("cost", "setup")
 # Python packages that `longsum_lib` needs and that Colab does not always carry.
-ALWAYS_NEEDED = ("sentencepiece",)
+ALWAYS_NEEDED = ("lazy_loader", "sentencepiece")
 
 SETUP_TEMPLATE = """\
 # Setup, the same in every notebook: find longsum_lib in this clone. Anywhere else
 # (Colab), install it, and leave the torch, transformers, numpy and ipywidgets that are
-# there alone.
+# there alone. LONGSUM_SOURCE names another source: a wheel, a folder or an address for pip.
 import importlib.util
+import os
 import pathlib
 import subprocess
 import sys
@@ -35,7 +38,8 @@ if clones:
 elif importlib.util.find_spec("longsum_lib") is None:
     wanted = {needs}
     missing = [name for name in wanted if importlib.util.find_spec(name) is None]
-    library = "longsum-lib @ git+{url}@{branch}"
+    published = "longsum-lib @ git+{url}@{branch}"
+    library = os.environ.get("LONGSUM_SOURCE", published)
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps"]
     subprocess.run([*command, library, *missing], check=True)
     importlib.invalidate_caches()"""
@@ -49,6 +53,11 @@ class Repository:
     branch: str
 
     @property
+    def published(self) -> bool:
+        """Whether the address is one that links may lead to."""
+        return not is_placeholder(self.url)
+
+    @property
     def slug(self) -> str:
         """`owner/name`, the last two parts of the address."""
         return "/".join(self.url.rstrip("/").split("/")[-2:])
@@ -60,6 +69,11 @@ class Repository:
     def raw(self, path: str) -> str:
         """Address that downloads the file at `path` (from the repository's root)."""
         return f"{self.url.rstrip('/')}/raw/{self.branch}/{path}"
+
+
+def is_placeholder(url: str) -> bool:
+    """Whether an address is the one that stands in the configuration before the project is published."""
+    return url.rstrip("/").split("/")[-2:-1] == [PLACEHOLDER_OWNER]
 
 
 def read_repository(config: Path = ROOT / "_config.yml") -> Repository:
@@ -96,11 +110,15 @@ def cost_cell(repository: Repository, path: str, settings: dict) -> str:
     }
     minutes = settings["minutes"]
     time = f"about {minutes} minute{'' if minutes == 1 else 's'}"
-    return (
-        f"[![Open in Colab]({badge})]({repository.colab(path)})\n"
-        "\n"
+    line = (
         f"**Runs on:** {devices[settings['kind']]} · **time:** {time} · **memory:** {settings['memory']} · "
-        f"**downloads:** {settings['download']} · [get the notebook file]({repository.raw(path)})"
+        f"**downloads:** {settings['download']}"
+    )
+    if not repository.published:
+        return line
+    return (
+        f"[![Open in Colab]({badge})]({repository.colab(path)})\n\n"
+        f"{line} · [get the notebook file]({repository.raw(path)})"
     )
 
 

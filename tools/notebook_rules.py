@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import nbformat
+import notebook_citations
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from notebook_head import HEAD_IDS, ROOT, cost_cell, notebook_settings, read_repository, setup_cell
 
@@ -20,6 +21,7 @@ MIN_DESCRIPTION, MAX_DESCRIPTION = 40, 200
 FIGURE_CLASSES = "dark-light"  # keeps the dark theme from recolouring a figure
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python", "pygments_lexer": "ipython3"}
+CHAPTER = re.compile(r"(\d\d)_")
 FILE_NAME = re.compile(r"^\d\d_[a-z0-9_]+\.ipynb$")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # The book puts style and script of its explorers into files of the site: a notebook keeps their state.
@@ -66,6 +68,17 @@ def sync(notebook: nbformat.NotebookNode, path: str) -> None:
         setup.execution_count = old["setup"].execution_count
     setup.metadata["tags"] = ["hide-input"]
     notebook.cells = [*cells[:1], cost, setup, *cells[1:]]
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = notebook_citations.as_links(cell.source)
+    _number_title(notebook.cells[0], path)
+
+
+def _number_title(cell: nbformat.NotebookNode, path: str) -> None:
+    """Put the chapter's number, which its file has, into its title: other pages quote chapters by number."""
+    number = CHAPTER.match(Path(path).name)
+    if number and cell.cell_type == "markdown":
+        cell.source = re.sub(r"\A# (?:\d+\. )?", f"# {int(number[1])}. ", cell.source)
 
 
 def normalise(notebook: nbformat.NotebookNode) -> None:

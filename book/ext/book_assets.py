@@ -6,6 +6,7 @@
   MyST's own substitutions do not reach.
 * A title and a description for link previews on every page, from `description` in a page's front matter or from
   its first paragraph.
+* No button leads to the repository while its address is the placeholder.
 * The site's own address, from the repository's: `og:url`, a picture for link previews, and `sitemap.xml`.
 * Figures lead to themselves at full size, for small screens.
 * Clean pages: an inline script that Sphinx wrote twice is written once (the second would raise an error in the
@@ -27,6 +28,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+from notebook_head import is_placeholder  # noqa: E402
+
 MAX_DESCRIPTION = 200
 
 INLINE_SCRIPT = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>.*?</script>\s*", re.DOTALL)
@@ -42,6 +46,8 @@ PICTURE = re.compile(
 )
 PREVIEW = "_images/patterns.png"
 PREVIEW_WORDS = "Six patterns of attention, drawn as squares of coloured pairs."
+# Between these comments stands what is true of a published repository only.
+PUBLISHED = re.compile(r"^% published$.*?^% end of published$\n", re.DOTALL | re.MULTILINE)
 NOT_LISTED = {"404", "search", "genindex"}
 COST_LINE = "Runs on:"  # the first line of every notebook says nothing of what it is about
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -101,7 +107,17 @@ def fill_in_repository(app: Sphinx, docname: str, source: list[str]) -> None:
     """Put the repository's address into a page's source."""
     url = app.config.html_theme_options.get("repository_url", "")
     name = url.rstrip("/").rsplit("/", 1)[-1]
+    if is_placeholder(url):
+        source[0] = PUBLISHED.sub("", source[0])
     source[0] = source[0].replace("{{ repository_url }}", url).replace("{{ repository_name }}", name)
+
+
+def hide_placeholder(app: Sphinx) -> None:
+    """Take away the buttons and addresses that lead nowhere while `_config.yml` holds the placeholder."""
+    options = app.config.html_theme_options
+    if is_placeholder(options.get("repository_url", "")):
+        options["launch_buttons"] = {}
+        options |= {f"use_{button}_button": False for button in ("repository", "edit_page", "issues", "source")}
 
 
 def site_address(repository_url: str) -> str:
@@ -118,7 +134,7 @@ def site_address(repository_url: str) -> str:
 def set_address(app: Sphinx) -> None:
     """Let Sphinx know the site's address, if the configuration does not say another."""
     url = app.config.html_theme_options.get("repository_url", "")
-    if url and not app.config.html_baseurl and app.builder.name != "epub":
+    if url and not is_placeholder(url) and not app.config.html_baseurl and app.builder.name != "epub":
         app.config.html_baseurl = site_address(url)
 
 
@@ -227,6 +243,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("builder-inited", add_vendored_files)
     app.connect("builder-inited", write_explorers)
     app.connect("builder-inited", set_address)
+    app.connect("builder-inited", hide_placeholder)
     app.connect("source-read", fill_in_repository)
     app.connect("html-page-context", add_description)
     app.connect("html-page-context", add_explorers)

@@ -5,8 +5,8 @@
     Mechanisms: ...
     ```
 
-Each line names a part by its caption. Its chapters follow as links with their own titles, so that the list is never
-behind the contents.
+Each line names a part by its caption; the sentence may be missing. Its chapters follow as links with their own titles,
+so that the list is never behind the contents. "Next" and "Previous" lead past the solutions.
 """
 
 from __future__ import annotations
@@ -20,13 +20,33 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
+SOLUTIONS = ("book/solutions", "notebooks/solutions/")
 
 
 def parts(contents: str) -> dict[str, list[str]]:
     """Return the documents of every part of a table of contents, by the part's caption."""
-    return {
-        part["caption"]: [entry["file"] for entry in part["chapters"]] for part in yaml.safe_load(contents)["parts"]
-    }
+    found = {}
+    for part in yaml.safe_load(contents)["parts"]:
+        inside = [section for entry in part["chapters"] for section in entry.get("sections", ())]
+        # A part that is one entry stands for what is below it.
+        chapters = inside if len(part["chapters"]) == 1 else part["chapters"]
+        found[part["caption"]] = [entry["file"] for entry in chapters]
+    return found
+
+
+def past_solutions(app: Sphinx, pagename: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """Let "Next" and "Previous" of all other pages lead past the solutions."""
+    if pagename.startswith(SOLUTIONS) or app.builder.name == "epub":
+        return
+    order = [name for name in app.env.collect_relations() if not name.startswith(SOLUTIONS)]
+    if pagename not in order:
+        return
+    place = order.index(pagename)
+    neighbours = {"prev": order[place - 1] if place else None, "next": (order[place + 1 :] or [None])[0]}
+    for side, name in neighbours.items():
+        if context.get(side) and name:
+            link = app.builder.get_relative_uri(pagename, name)
+            context[side] = {"link": link, "title": app.builder.render_partial(app.env.titles[name])["title"]}
 
 
 class Chapters(SphinxDirective):
@@ -47,7 +67,7 @@ class Chapters(SphinxDirective):
             if caption not in known:
                 raise self.error(f"chapters: no part {caption!r} in _toc.yml; it has: {', '.join(known)}")
             found += [
-                nodes.paragraph("", "", nodes.strong(text=caption + "."), nodes.Text(" " + sentence.strip())),
+                *([nodes.paragraph("", "", *_words(caption, sentence.strip()))] if sentence.strip() else []),
                 nodes.bullet_list("", *(nodes.list_item("", self.link(name)) for name in known[caption])),
             ]
         return found
@@ -67,7 +87,12 @@ class Chapters(SphinxDirective):
         return nodes.paragraph("", "", reference)
 
 
+def _words(caption: str, sentence: str) -> list[nodes.Node]:
+    return [nodes.strong(text=caption + "."), nodes.Text(" " + sentence)]
+
+
 def setup(app: Sphinx) -> dict:
     """Register the directive."""
     app.add_directive("chapters", Chapters)
+    app.connect("html-page-context", past_solutions)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -8,6 +8,7 @@ command line is in :mod:`longsum_lib.memory`. Sizes are in bytes; a *copy* is on
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypedDict, cast
 
 FAMILIES = ("led", "pegasus_x", "longt5_local", "longt5_tglobal", "lsg", "bigbird_pegasus", "full")
 """Kinds of encoders; ``full`` is BART's layer with one fused full attention, for comparison."""
@@ -28,6 +29,67 @@ WORKSPACE = {"cpu": 20 * MEBIBYTE, "gpu": 512 * MEBIBYTE}
 BITS = {"none": 0.0, "int8": 8.0, "nf4": 4.127, "fp4": 4.127, "nf4-plain": 4.5, "fp4-plain": 4.5}
 """Bits of a quantized weight with its share of the scales: 4-bit with one scale for 64 weights, itself of 8 bits with
 one for 256 unless ``plain``."""
+
+
+class ModelNumbers(TypedDict, total=False):
+    """What is known of a model; what it does not say is 0. See :func:`plan`."""
+
+    family: str
+    vocabulary: int
+    d_model: int
+    inner: int
+    heads: int
+    ffn: int
+    gated: int
+    encoder_layers: int
+    decoder_layers: int
+    window: int
+    block_size: int
+    globals: int
+    random_blocks: int
+    sparse_block_size: int
+    sparsity_factor: int
+    sinusoids: int
+    buckets: int
+    positions: int
+    decoder_positions: int
+    untied_head: int
+    limit: int
+
+
+class Numbers(TypedDict):
+    """A model and a run, complete: what the formulas are evaluated on. See :func:`plan`."""
+
+    family: str
+    vocabulary: float
+    d_model: float
+    inner: float
+    heads: float
+    ffn: float
+    gated: float
+    encoder_layers: float
+    decoder_layers: float
+    window: float
+    block_size: float
+    globals: float
+    random_blocks: float
+    sparse_block_size: float
+    sparsity_factor: float
+    sinusoids: float
+    buckets: float
+    positions: float
+    decoder_positions: float
+    untied_head: float
+    limit: float
+    length: float
+    batch: float
+    beams: float
+    new_tokens: float
+    bytes_per_number: float
+    fp16: float
+    quantization: str
+    device: str
+
 
 # What a run may say, and what it is otherwise; a model says the rest.
 DEFAULTS: dict[str, float | str] = {
@@ -60,7 +122,7 @@ FIRST_CAPACITY = 128
 """Tokens of a summary for which a decoding step on a CPU has room at first; see ``models.core.step.generating``."""
 
 
-def plan(numbers: Mapping[str, float | str]) -> dict[str, float]:
+def plan(numbers: ModelNumbers | Mapping[str, float | str]) -> dict[str, float]:
     """Predict memory and work of a summary.
 
     Args:
@@ -77,7 +139,7 @@ def plan(numbers: Mapping[str, float | str]) -> dict[str, float]:
         ``pairs`` of one layer, and multiply-adds: ``encoder_work``, ``cross_work`` (once a document) and
         ``token_work`` (for one more token of every beam).
     """
-    m = {**DEFAULTS, **numbers}
+    m = cast("Numbers", {**DEFAULTS, **numbers})
     weights = weight_numbers(m)
     encoder = encoder_bytes(m)
     decoder = decoder_bytes(m)
@@ -96,17 +158,17 @@ def plan(numbers: Mapping[str, float | str]) -> dict[str, float]:
 # --- weights ----------------------------------------------------------------------------------------
 
 
-def is_t5(m: Mapping) -> bool:
+def is_t5(m: Numbers) -> bool:
     """Whether the model is of T5's family: no biases, no position table, scales instead of norms with shifts."""
     return m["family"] in ("longt5_local", "longt5_tglobal")
 
 
-def products_of_ffn(m: Mapping) -> float:
+def products_of_ffn(m: Numbers) -> float:
     """Matrix products of a feed-forward block."""
     return 3 if m["gated"] else 2
 
 
-def weight_numbers(m: Mapping) -> dict[str, float]:
+def weight_numbers(m: Numbers) -> dict[str, float]:
     """Count parameters (tables that are stored beside them too), and the bytes of all."""
     d, inner, f = m["d_model"], m["inner"], m["ffn"]
     enc, dec = m["encoder_layers"], m["decoder_layers"]
@@ -127,7 +189,7 @@ def weight_numbers(m: Mapping) -> dict[str, float]:
     return {"parameters": parameters, "quantizable": quantizable, "weights": quantized + kept}
 
 
-def _tables(m: Mapping) -> float:
+def _tables(m: Numbers) -> float:
     d, family = m["d_model"], m["family"]
     positions = (m["positions"] + m["decoder_positions"]) * d
     logits_bias = 0 if is_t5(m) or family == "pegasus_x" else m["vocabulary"]
@@ -136,7 +198,7 @@ def _tables(m: Mapping) -> float:
     return positions + logits_bias + global_rows + buckets
 
 
-def _biases_and_norms(m: Mapping) -> float:
+def _biases_and_norms(m: Numbers) -> float:
     d, f, enc, dec = m["d_model"], m["ffn"], m["encoder_layers"], m["decoder_layers"]
     if is_t5(m):
         per_layer = 3 if m["family"] == "longt5_tglobal" else 2
@@ -150,12 +212,12 @@ def _biases_and_norms(m: Mapping) -> float:
 # --- peaks ------------------------------------------------------------------------------------------
 
 
-def copy_bytes(m: Mapping) -> float:
+def copy_bytes(m: Numbers) -> float:
     """Bytes of one copy of the states."""
     return m["batch"] * m["length"] * m["d_model"] * m["bytes_per_number"]
 
 
-def encoder_bytes(m: Mapping) -> float:
+def encoder_bytes(m: Numbers) -> float:
     """Peak of the encoder beyond the weights, at inference.
 
     A layer that streams holds one copy of the states and the temporaries of a few thousand rows. A short input, and
@@ -169,17 +231,17 @@ def encoder_bytes(m: Mapping) -> float:
     return copies + _side_bytes(m) + table + layer
 
 
-def state_bytes(m: Mapping) -> float:
+def state_bytes(m: Numbers) -> float:
     """Bytes of the states between layers: those of T5 stay in fp32 beside fp16 weights."""
     return copy_bytes(m) * (2 if is_t5(m) and m["fp16"] else 1)
 
 
-def _side_bytes(m: Mapping) -> float:
+def _side_bytes(m: Numbers) -> float:
     """Keys and values of transient global tokens."""
     return 2 * copy_bytes(m) / m["block_size"] if m["family"] == "longt5_tglobal" else 0
 
 
-def _whole_bytes(m: Mapping) -> float:
+def _whole_bytes(m: Numbers) -> float:
     """Temporaries of a layer through which all rows pass at once."""
     copies = copy_bytes(m)
     out = 4 * copies * m["inner"] / m["d_model"]  # query, key, value and context
@@ -191,23 +253,23 @@ def _whole_bytes(m: Mapping) -> float:
     return max(out + _call_bytes(m, m["length"]), feeding)
 
 
-def _chunk_bytes(m: Mapping) -> float:
+def _chunk_bytes(m: Numbers) -> float:
     """Temporaries of a chunk of the feed-forward block: its inner states before and after the activation."""
     rows = min(m["batch"] * m["length"], ROWS_PER_CHUNK)
     return rows * (products_of_ffn(m) * m["ffn"] + 2 * m["d_model"]) * m["bytes_per_number"]
 
 
-def _call_bytes(m: Mapping, rows: float) -> float:
+def _call_bytes(m: Numbers, rows: float) -> float:
     """Temporaries of an attention call: its output and that of the call before; on a GPU the scores too."""
     call = min(rows, ROWS_PER_CALL)
     output = (2 if rows > ROWS_PER_CALL else 1) * call * m["inner"] * m["bytes_per_number"]
-    scores = 0
+    scores: float = 0
     if m["device"] == "gpu":  # fp32, three at a time: scores, shifted, exponentials
         scores = 12 * min(SCORES_PER_CALL, m["heads"] * call * keys_per_query(m))
     return output + scores + rows * m["heads"] * 4
 
 
-def _streamed_bytes(m: Mapping) -> float:
+def _streamed_bytes(m: Numbers) -> float:
     """Temporaries of a layer through which runs of rows pass one after another.
 
     While a run moves on, keys and values around the run before and around the new one exist; then its queries,
@@ -233,7 +295,7 @@ def _slots(tokens: int) -> int:
     return room + before
 
 
-def decoder_bytes(m: Mapping) -> dict[str, float]:
+def decoder_bytes(m: Numbers) -> dict[str, float]:
     """Peak of the decoder: the encoder's output, keys and values of both attentions, projections, the logits."""
     copies, size = copy_bytes(m), m["bytes_per_number"]
     per_copy = m["inner"] / m["d_model"]
@@ -265,7 +327,7 @@ def window_pairs(length: float, window: float) -> float:
     return length * (2 * w + 1) - w * (w + 1)
 
 
-def attention_pairs(m: Mapping) -> float:
+def attention_pairs(m: Numbers) -> float:
     """Pairs of a query and a key in one encoder layer; the queries of global tokens beside the text left out."""
     n, family, block = m["length"], m["family"], m["block_size"]
     if family == "led":
@@ -284,7 +346,7 @@ def attention_pairs(m: Mapping) -> float:
     return n * n
 
 
-def _lsg_pairs(m: Mapping) -> float:
+def _lsg_pairs(m: Numbers) -> float:
     """Own block and neighbours, selected keys on both sides, global tokens, which see everything."""
     n, block = m["length"], m["block_size"]
     blocks = n // block
@@ -297,12 +359,12 @@ def _lsg_pairs(m: Mapping) -> float:
     return (keys + g * blocks) * block + g * (n + g)
 
 
-def keys_per_query(m: Mapping) -> float:
+def keys_per_query(m: Numbers) -> float:
     """Keys that one query meets on average."""
     return attention_pairs(m) / m["length"]
 
 
-def work_numbers(m: Mapping) -> dict[str, float]:
+def work_numbers(m: Numbers) -> dict[str, float]:
     """Count multiply-adds of matrix products: the encoder, the keys and values of its output, one more token."""
     n, d, inner, batch = m["length"], m["d_model"], m["inner"], m["batch"]
     token = 4 * d * inner + products_of_ffn(m) * d * m["ffn"]
@@ -317,7 +379,7 @@ def work_numbers(m: Mapping) -> dict[str, float]:
     }
 
 
-def _global_work(m: Mapping, token: float) -> float:
+def _global_work(m: Numbers, token: float) -> float:
     """Work of an encoder layer for its global tokens beyond the pairs counted above."""
     n, d, inner, g = m["length"], m["d_model"], m["inner"], m["globals"]
     if m["family"] == "pegasus_x":

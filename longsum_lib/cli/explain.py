@@ -11,9 +11,9 @@ from longsum_lib.errors import LongsumError, OptionError, is_out_of_memory
 # Options that messages of the library name as in Python.
 _PYTHON_NAMES = (
     *("max_new_tokens", "min_new_tokens", "num_beams", "no_repeat_ngram_size", "max_input_tokens", "batch_size"),
-    *("text_column", "summary_column", "max_summary_tokens", "save_steps", "eval_steps", "learning_rate"),
+    *("text_column", "id_column", "summary_column", "max_summary_tokens", "save_steps", "eval_steps", "learning_rate"),
     *("extract_first", "max_length", "block_size", "sparse_block_size", "sparsity_factor", "num_global_tokens"),
-    *("global_positional_stride", "mask_first_token", "pool_with_global"),
+    *("gpus_per_worker", "global_positional_stride", "mask_first_token", "pool_with_global"),
 )
 
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from longsum_lib.evaluation.text import ngrams, split_sentences, words
-from longsum_lib.generation.extract import extract
 
 LEAD_SENTENCES = 10
 _SIZES = (1, 2)
@@ -37,6 +36,8 @@ def extracted(document: str, sentences: int = LEAD_SENTENCES) -> str:
         >>> extracted("Rain fell on the hut. It was late. Rain fell on the roof of the hut all night.", 1)
         'Rain fell on the hut.'
     """
+    from longsum_lib.generation.extract import extract
+
     return extract(document, sentences=sentences).text if words(document) else ""
 
 
@@ -90,7 +91,7 @@ class _Overlap:
         # Only n-grams of the reference can overlap; the others count by their number alone.
         self.sentences = [Counter(gram for gram in ngrams(row, size) if gram in self.wanted) for row in tokens]
         self.lengths = [max(len(row) - size + 1, 0) for row in tokens]
-        self.have: Counter = Counter()
+        self.have: Counter[tuple[str, ...]] = Counter()
         self.shared = 0
         self.total = sum(self.wanted.values())
 

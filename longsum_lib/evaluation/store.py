@@ -37,7 +37,7 @@ class SummaryStore:
         if self.path is None:
             return
         if self.path.exists() and self.path.stat().st_size:
-            self._read(resume)
+            self._read(self.path, resume)
         else:
             self.path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -64,12 +64,12 @@ class SummaryStore:
         if self.path is None:
             return
         if not self._begun:
-            self._append({"settings": self._settings})
+            _append(self.path, {"settings": self._settings})
             self._begun = True
-        self._append(record)
+        _append(self.path, record)
 
-    def _read(self, resume: bool) -> None:
-        data = self.path.read_bytes()
+    def _read(self, path: Path, resume: bool) -> None:
+        data = path.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]
         try:
             if not data.startswith(b'{"settings"'):
@@ -78,11 +78,11 @@ class SummaryStore:
             settings = dict(found["settings"])
             records = {(record["report"], record["index"]): record for record in lines}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise OptionError(f"{self.path} holds no summaries of an evaluation; choose another file") from error
+            raise OptionError(f"{path} holds no summaries of an evaluation; choose another file") from error
         if records:
             self._go_on(settings, len(records), resume)
         self._records, self._begun = records, bool(records)
-        with self.path.open("r+b") as file:  # the last line may have been cut off while it was written
+        with path.open("r+b") as file:  # the last line may have been cut off while it was written
             file.truncate(len(whole) if records else 0)
 
     def _go_on(self, found: dict[str, Any], count: int, resume: bool) -> None:
@@ -101,11 +101,12 @@ class SummaryStore:
                 "use the same settings, or another file"
             )
 
-    def _append(self, record: dict[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+
+def _append(path: Path, record: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def fingerprint(text: str) -> str:

@@ -67,7 +67,7 @@ def settle(
             where = "" if other in said else ", which generation_config has,"
             raise OptionError(f"{name} and {other}{where} say the same thing twice; give one of them")
     said = {**lower, **said}
-    names = {}
+    names: dict[str, str] = {}
     for old, new in _LENGTHS.items():
         if old in said:
             _check_number(old, said[old], AT_LEAST[new] + _START_TOKENS if new == "max_new_tokens" else 0)
@@ -79,8 +79,8 @@ def settle(
     shortest, longest = said.get("min_new_tokens"), said.get("max_new_tokens")
     if shortest is not None and longest is not None and shortest > longest:
         least, most = (said[n] + (_START_TOKENS if n in names else 0) for n in ("min_new_tokens", "max_new_tokens"))
-        lower, upper = writing.name("min_new_tokens"), writing.name("max_new_tokens")
-        raise OptionError(f"{lower} is {least:,}, more than {upper}, {most:,}")
+        low, high = writing.name("min_new_tokens"), writing.name("max_new_tokens")
+        raise OptionError(f"{low} is {least:,}, more than {high}, {most:,}")
     return writing
 
 

@@ -12,7 +12,7 @@ An example that is published for one of these models runs with one changed impor
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from longsum_lib.errors import OptionError, UnknownOption, UnsupportedModel
 from longsum_lib.loading import auto, checkpoint_files, quantized, registry
@@ -43,7 +43,7 @@ class AutoClass:
     @classmethod
     def from_pretrained(
         cls,
-        pretrained_model_name_or_path: str | os.PathLike,
+        pretrained_model_name_or_path: str | os.PathLike[str],
         *model_args: Any,
         config: PreTrainedConfig | None = None,
         **kwargs: Any,
@@ -86,7 +86,7 @@ class AutoClass:
         hub = {name: kwargs.pop(name) for name in auto.HUB_OPTIONS if name in kwargs}
         wants_info, may_mismatch = (kwargs.pop(n, False) for n in ("output_loading_info", "ignore_mismatched_sizes"))
         checkpoint = checkpoint_files.find_checkpoint(pretrained_model_name_or_path, weights=False, **hub)
-        fields = checkpoint_files.read_json(checkpoint.folder / "config.json")
+        fields = checkpoint_files.read_config(checkpoint.folder)
         model_class = cls._class_for(fields if config is None else fields_of(config), checkpoint.name)
         if kwargs.pop("trust_remote_code", False):
             say_no_code_runs(model_class)
@@ -98,14 +98,16 @@ class AutoClass:
             kwargs["quantization_config"] = quantized.make_config(kwargs["quantization_config"], None)
         if checkpoint.on_hub:
             checkpoint = checkpoint_files.find_checkpoint(pretrained_model_name_or_path, **hub)
-        auto.check_files(checkpoint, "quantization_config" in fields)
+        auto.check_files(checkpoint, fields, model_class if config is None else None)
         model, info = auto.read_model(model_class, checkpoint, *model_args, **kwargs)
         if not may_mismatch:
             arrived.check_mismatched(checkpoint.name, info)
         arrived.check_arrived(model, checkpoint.name, info)
         quantized.settle(model, None)
         model.name_or_path = checkpoint.name
-        return (model.eval(), info) if wants_info else model.eval()
+        if wants_info:
+            return model.eval(), info  # type: ignore[return-value]  # a pair, as transformers gives it and declares not
+        return model.eval()
 
     @classmethod
     def from_config(cls, config: PreTrainedConfig, **kwargs: Any) -> PreTrainedModel:
@@ -129,7 +131,8 @@ class AutoClass:
         dtype = auto.settle_dtype(kwargs.pop("dtype", None), kwargs)
         if dtype is not None:
             kwargs["dtype"] = dtype
-        return model_class._from_config(in_own_config(config, model_class), **kwargs)
+        model: PreTrainedModel = model_class._from_config(in_own_config(config, model_class), **kwargs)
+        return model
 
     @classmethod
     def _class_for(cls, fields: dict[str, Any], source: str) -> type[PreTrainedModel]:
@@ -151,7 +154,7 @@ def fields_of(config: PreTrainedConfig) -> dict[str, Any]:
 
 def in_own_config(config: PreTrainedConfig, model_class: type[PreTrainedModel]) -> PreTrainedConfig:
     """Return the config as one of the model's own kind: transformers reads a published LSG folder as plain Pegasus."""
-    own = model_class.config_class
+    own = cast("type[PreTrainedConfig]", model_class.config_class)
     return config if isinstance(config, own) else own.from_dict(config.to_dict())
 
 
@@ -199,7 +202,7 @@ class AutoTokenizer:
 
     @classmethod
     def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
     ) -> PreTrainedTokenizerBase:
         """Load a tokenizer; arguments as for ``load_tokenizer``.
 

@@ -12,9 +12,9 @@ import importlib
 import os
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -35,6 +35,10 @@ from longsum_lib.models.lsg.global_positions import Tables, global_rows, order_p
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from longsum_lib.models.lsg.config import LSGBartConfig, LSGBertConfig, LSGPegasusConfig, LSGRobertaConfig
+
+    LSGConfig = LSGBartConfig | LSGBertConfig | LSGPegasusConfig | LSGRobertaConfig
+
 
 @dataclasses.dataclass(frozen=True)
 class Family:
@@ -54,9 +58,15 @@ class Family:
     prefix: str = "model"
     extra_positions: int = 0
 
-    def find(self, name: str) -> type:
-        """Return an LSG class or config of this family."""
-        return getattr(importlib.import_module(self.module), f"LSG{self.stem}{name}")
+    def find(self, name: str) -> type[PreTrainedModel]:
+        """Return an LSG class of this family."""
+        found: type[PreTrainedModel] = getattr(importlib.import_module(self.module), f"LSG{self.stem}{name}")
+        return found
+
+    def config(self) -> type[LSGConfig]:
+        """Return the class of this family's LSG config."""
+        found: type[LSGConfig] = getattr(importlib.import_module(self.module), f"LSG{self.stem}Config")
+        return found
 
 
 MOST_POSITIONS = 2**20
@@ -74,7 +84,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def convert_to_lsg(
-    model_or_path: PreTrainedModel | str | os.PathLike,
+    model_or_path: PreTrainedModel | str | os.PathLike[str],
     max_length: int = 4096,
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
@@ -85,7 +95,7 @@ def convert_to_lsg(
     resize_lsg: bool = False,
     use_token_ids: bool = True,
     seed: int = 123,
-    **lsg: object,
+    **lsg: Any,
 ) -> PreTrainedModel:
     """Convert a model to local, sparse and global attention.
 
@@ -140,7 +150,7 @@ def convert_to_lsg(
     return model
 
 
-def _check_options(max_length: int, lsg: Mapping[str, object]) -> None:
+def _check_options(max_length: int, lsg: Mapping[str, Any]) -> None:
     if max_length < 1:
         raise OptionError(f"max_length is {max_length}, expected a number of tokens >= 1")
     if max_length > MOST_POSITIONS:
@@ -181,7 +191,7 @@ def _family(model_type: str, source: str) -> tuple[Family, bool]:
     return FAMILIES[plain], plain != model_type
 
 
-def _lsg_class(family: Family, architecture: str | None, asked: bool) -> type:
+def _lsg_class(family: Family, architecture: str | None, asked: bool) -> type[PreTrainedModel]:
     """The LSG class for ``"BartModel"`` or ``"LSGBartModel"``, or the family's usual one."""
     task = (architecture or "").removeprefix("LSG").removeprefix(family.stem)
     if task in family.tasks:
@@ -192,17 +202,17 @@ def _lsg_class(family: Family, architecture: str | None, asked: bool) -> type:
     return family.find(family.tasks[0])
 
 
-def _from_checkpoint(name_or_path, architecture, lsg) -> tuple[PreTrainedModel, bool, str]:
+def _from_checkpoint(
+    name_or_path: str | os.PathLike[str], architecture: str | None, lsg: Mapping[str, Any]
+) -> tuple[PreTrainedModel, bool, str]:
     checkpoint = checkpoint_files.find_checkpoint(name_or_path)
-    raw = checkpoint_files.read_json(checkpoint.folder / "config.json")
+    raw = checkpoint_files.read_config(checkpoint.folder)
     family, was_lsg = _family(registry.detect_model_type(raw), checkpoint.name)
-    checkpoint_files.check_weights(checkpoint.folder)
     named = (raw.get("architectures") or [None])[0]
     kind = _lsg_class(family, architecture or named, asked=architecture is not None)
+    auto.check_files(checkpoint, raw, kind)
     with auto.quiet_transformers(), auto.explained(checkpoint.name), judged_by_caller():
-        files = checkpoint_files.weight_files(checkpoint.folder)
-        arrived.check_stored_kinds(files, checkpoint.name, "quantization_config" in raw)
-        config = family.find("Config").from_pretrained(checkpoint.folder)
+        config = family.config().from_pretrained(checkpoint.folder)
         _set_options(config, lsg)
         model, info = kind.from_pretrained(
             checkpoint.folder, config=config, output_loading_info=True, weights_only=True, dtype="auto"
@@ -213,11 +223,13 @@ def _from_checkpoint(name_or_path, architecture, lsg) -> tuple[PreTrainedModel, 
     return model.eval(), was_lsg, str(checkpoint.folder)
 
 
-def _from_model(model, architecture, lsg) -> tuple[PreTrainedModel, bool]:
+def _from_model(
+    model: PreTrainedModel, architecture: str | None, lsg: Mapping[str, Any]
+) -> tuple[PreTrainedModel, bool]:
     family, was_lsg = _family(model.config.model_type, type(model).__name__)
     kind = _lsg_class(family, architecture or type(model).__name__, asked=architecture is not None)
     fields = {k: v for k, v in model.config.to_dict().items() if k not in ("architectures", "model_type")}
-    config = family.find("Config")(**fields)
+    config = family.config()(**fields)
     _set_options(config, lsg)
     converted = kind(config).to(device=model.device, dtype=model.dtype)
     result = converted.load_state_dict(model.state_dict(), strict=False)
@@ -227,7 +239,7 @@ def _from_model(model, architecture, lsg) -> tuple[PreTrainedModel, bool]:
     return converted.train(model.training), was_lsg
 
 
-def _set_options(config: LSGFields, lsg: Mapping[str, object]) -> None:
+def _set_options(config: LSGConfig, lsg: Mapping[str, Any]) -> None:
     """Put options into a config; sizes that cannot work together are wrong options."""
     for name, value in lsg.items():
         setattr(config, name, value)
@@ -240,7 +252,7 @@ def _set_options(config: LSGFields, lsg: Mapping[str, object]) -> None:
 _HEADS = ("lm_head", "classification_head", "qa_outputs", "classifier", "cls.", "pooler")
 
 
-def _check_missing(name: str, kind: type, missing, made_here: tuple[str, ...]) -> None:
+def _check_missing(name: str, kind: type, missing: Iterable[str], made_here: tuple[str, ...]) -> None:
     missing = sorted(key for key in missing if not any(part in key for part in made_here))
     heads = [key for key in missing if any(part in key for part in _HEADS)]
     if heads != missing:
@@ -275,7 +287,7 @@ def has_tokenizer(folder: Path) -> bool:
     return any((folder / file).is_file() for file in checkpoint_files.TOKENIZER_FILES)
 
 
-def _token_ids(model, tokenizer, name: str) -> tuple[int, int | None]:
+def _token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, name: str) -> tuple[int, int | None]:
     """Ids of the first token and of the mask token, from the tokenizer or else the config."""
     if tokenizer is None and name and has_tokenizer(Path(name)):
         tokenizer = auto.load_tokenizer(name)

@@ -9,13 +9,14 @@ import copy
 import importlib.util
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from longsum_lib.errors import MissingExtra, OptionError
 from longsum_lib.loading import devices
 
 if TYPE_CHECKING:
     import torch
+    from bitsandbytes.nn.modules import Params4bit
     from transformers import BitsAndBytesConfig, PreTrainedModel
 
 SCHEMES = ("int8", "nf4", "fp4")
@@ -94,7 +95,7 @@ def check_not_quantized_yet(name: str, config: Mapping[str, object], quantizatio
         raise OptionError(f"the weights of {name} are quantized already; leave quantization out")
 
 
-def make_config(quantization: str | BitsAndBytesConfig, compute: torch.dtype) -> BitsAndBytesConfig:
+def make_config(quantization: str | BitsAndBytesConfig, compute: torch.dtype | None) -> BitsAndBytesConfig:
     """Return the settings for bitsandbytes.
 
     Args:
@@ -145,13 +146,14 @@ def settle(model: PreTrainedModel, compute: torch.dtype | None) -> None:
     if not getattr(model, "is_loaded_in_4bit", False):
         return
     import torch
-    from bitsandbytes.nn import Linear4bit
+    from bitsandbytes.nn.modules import Linear4bit
 
     for name, module in model.named_modules():
         if isinstance(module, Linear4bit):
             module.compute_dtype = module.compute_dtype if compute is None else compute
             module.compute_type_is_set = module.compute_dtype is not None
-            fits = module.out_features % 32 == 0 and module.in_features % module.weight.quant_state.blocksize == 0
+            weight = cast("Params4bit", module.weight)
+            fits = module.out_features % 32 == 0 and module.in_features % weight.quant_state.blocksize == 0
             if not fits or module.compute_dtype != torch.bfloat16 or not _meets_few_rows(name):
                 module.support_avx512bf16_for_cpu = False
 

@@ -19,7 +19,7 @@ from longsum_lib.errors import MissingExtra, OptionError, did_you_mean
 from longsum_lib.places import check_folder
 from longsum_lib.tiny.recipes import TINY_MODELS, TinyModel
 from longsum_lib.tiny.stream import CURRICULUM, CorpusStream, Recipe
-from longsum_lib.training.fine_tune import check_no_model, last_checkpoint, whole_checkpoint
+from longsum_lib.training.fine_tuning import check_no_model, last_checkpoint, whole_checkpoint
 
 LONGEST_SUMMARY = 200  # tokens that the bundled models may write; a reference summary has about 140 at most
 
@@ -59,7 +59,7 @@ def train(
     """
     if importlib.util.find_spec("accelerate") is None:
         raise MissingExtra("accelerate", "training", "training")
-    from transformers import Seq2SeqTrainer
+    from transformers import PrinterCallback, Seq2SeqTrainer
 
     tiny = find_tiny_model(mechanism)
     recipe, output = recipe or tiny.recipe, check_folder(output, "output")
@@ -80,6 +80,8 @@ def train(
         data_collator=lambda items: items[0],
         callbacks=list(callbacks),
     )
+    if not progress:
+        trainer.remove_callback(PrinterCallback)
     with whole_checkpoint(checkpoint):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     curve = [[entry["step"], round(entry["loss"], 4)] for entry in trainer.state.log_history if "loss" in entry]

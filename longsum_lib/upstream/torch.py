@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 @functools.cache
-def fused_attention(device: str) -> tuple[Callable, Callable] | None:
+def fused_attention(device: str) -> tuple[Callable[..., Any], Callable[..., Any]] | None:
     """Return the fused kernel that also gives the log-sum-exp, forward and backward; ``None`` where it is gone.
 
     Args:
@@ -34,7 +34,7 @@ def fused_attention(device: str) -> tuple[Callable, Callable] | None:
 
 
 @functools.cache
-def few_rows_linear() -> Callable | None:
+def few_rows_linear() -> Callable[..., Any] | None:
     """Return oneDNN's product of a few rows with a large matrix; ``None`` where it is gone."""
     import torch
 
@@ -82,7 +82,7 @@ def has_tiles() -> bool:
     return bool(supported and supported())
 
 
-def _operator(space: str, name: str, *arguments: str) -> Callable | None:
+def _operator(space: str, name: str, *arguments: str) -> Callable[..., Any] | None:
     import torch
 
     packet = getattr(getattr(torch.ops, space), name, None)
@@ -106,7 +106,7 @@ def has_hooks(module: nn.Module) -> bool:
     return "forward" in own or any(own.get(name) and _looks(own[name]) for name in _HOOKS)
 
 
-def _looks(hooks: dict[int, Callable]) -> bool:
+def _looks(hooks: dict[int, Callable[..., Any]]) -> bool:
     return any(not getattr(hook, "keeps_nothing", False) for hook in hooks.values())
 
 
@@ -120,8 +120,9 @@ def has_global_hooks() -> bool:
 def tracing() -> bool:
     """Tell whether a tracer records what is done: ``torch.compile``, ``torch.export`` or ``torch.jit.trace``."""
     import torch
+    from torch.jit._trace import is_tracing
 
-    return torch.compiler.is_compiling() or (torch.jit.is_tracing() and not getattr(_inside, "operator", False))
+    return torch.compiler.is_compiling() or (is_tracing() and not getattr(_inside, "operator", False))
 
 
 def check_transforms() -> None:
@@ -184,7 +185,7 @@ def differentiating(function: Callable[[], Result]) -> Result:
         return function()
 
 
-def _autograd_again() -> AbstractContextManager:
+def _autograd_again() -> AbstractContextManager[None]:
     import torch
 
     keys, excluded = torch._C.DispatchKey, torch._C._dispatch_tls_local_exclude_set()

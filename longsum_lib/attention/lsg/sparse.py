@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-#: How sparse keys can be made, see :class:`Sparsity`.
-SPARSITY_TYPES = ("norm", "pooling", "lsh", "stride", "block_stride", "bos_pooling", "none")
+from longsum_lib.attention.lsg.kinds import SPARSITY_TYPES
 
 # Tokens that are selected from at once: the temporaries of one slab stay small whatever the length.
 TOKENS_PER_SLAB = 4096

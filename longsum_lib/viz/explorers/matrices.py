@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,8 @@ def layer(config: Mapping[str, Any], index: int) -> np.ndarray:
         config["mechanism"] == "lsg" and config["sparsity_type"].endswith("stride")
     )
     heads = range(config.get("heads", 1) if differ else 1)
-    return np.any([kinds({**one, "head": head}) != NONE for head in heads], axis=0)
+    seen: np.ndarray = np.any([kinds({**one, "head": head}) != NONE for head in heads], axis=0)
+    return seen
 
 
 def _full(length: int, **_: Any) -> np.ndarray:
@@ -105,7 +106,7 @@ def _frame(codes: np.ndarray, num_globals: int) -> np.ndarray:
     return codes.astype(np.int8)
 
 
-_MAKERS = {
+_MAKERS: dict[str, Callable[..., np.ndarray]] = {
     "full": _full,
     "sliding_window": _sliding_window,
     "local": _local,

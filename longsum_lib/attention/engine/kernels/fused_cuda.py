@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -21,6 +22,8 @@ _FORWARD, _BACKWARD = fused_attention("cuda") or (None, None)
 # The kernel reads rows of scores in steps of 16 bytes, and pads the log-sum-exp to whole tiles of queries.
 ALIGNMENT = 8
 TILE = 32
+# One block of the kernel's grid a block of queries, and that axis of a grid ends here.
+MOST_BLOCKS = 65_535
 
 
 def can_run(query: Tensor) -> bool:
@@ -46,6 +49,11 @@ class FusedCUDA:
         """See :class:`.base.Kernel`."""
         if self._failed:
             return self.eager.forward(query, key, value, mask, call, may_be_empty)
+        if query.shape[0] > MOST_BLOCKS:
+            parts = [
+                self.forward(q, k, v, m, call, may_be_empty) for (q, k, v), m in _pieces((query, key, value), mask)
+            ]
+            return torch.cat([out for out, _ in parts]), torch.cat([total for _, total in parts])
         try:
             out, total, _, _ = _FORWARD(query, key, value, aligned(mask, query, key), True, scale=self.scale)
         except torch.OutOfMemoryError:
@@ -66,6 +74,10 @@ class FusedCUDA:
         """See :class:`.base.Kernel`."""
         if needs_bias or self._failed:  # the gradient of scores that all blocks share is summed by the engine
             return self.eager.backward(grad, query, key, value, out, total, mask, call, needs_bias)
+        if query.shape[0] > MOST_BLOCKS:
+            pieces = _pieces((grad, query, key, value, out, total), mask)
+            parts = [self.backward(*tensors, m, call, False)[:3] for tensors, m in pieces]
+            return *(torch.cat(grads) for grads in zip(*parts, strict=True)), None
         rows = total.shape[-1]
         total = torch.nn.functional.pad(total, (0, -rows % TILE), value=math.inf)
         seed = torch.zeros((), dtype=torch.int64, device=query.device)  # of the dropout, which there is none of
@@ -84,6 +96,14 @@ class FusedCUDA:
             scale=self.scale,
         )
         return *grads[:3], None
+
+
+def _pieces(tensors: tuple[Tensor, ...], mask: Tensor | None) -> Iterator[tuple[tuple[Tensor, ...], Tensor | None]]:
+    """Cut blocks of queries and what belongs to them into runs that fit into a grid; views, no copies."""
+    for start in range(0, tensors[0].shape[0], MOST_BLOCKS):
+        run = slice(start, start + MOST_BLOCKS)
+        shared = mask is None or mask.dim() < 4 or mask.shape[0] == 1
+        yield tuple(tensor[run] for tensor in tensors), mask if shared else mask[run]
 
 
 def aligned(mask: Tensor | None, query: Tensor, key: Tensor) -> Tensor | None:
