@@ -116,6 +116,9 @@ DEFAULTS: dict[str, float | str] = {
 }
 
 
+FIRST_CAPACITY = 128
+"""Tokens of a summary for which a decoding step on a CPU has room at first; see ``models.core.step.generating``."""
+
 LONGEST = 2**20
 """Longer inputs are not searched for, in tokens."""
 
@@ -129,6 +132,7 @@ CONSTANTS = (
         "SCORES_PER_CALL",
         "WORKSPACE",
         "BITS",
+        "FIRST_CAPACITY",
     ),
     "LONGEST",
 )
@@ -300,6 +304,14 @@ def _streamed_bytes(m: Numbers) -> float:
     return max(attending, feeding) + global_scores
 
 
+def _slots(tokens: int) -> int:
+    """Room for written tokens while it grows for the last time: what there was and what there will be."""
+    room, before = min(tokens, FIRST_CAPACITY), 0
+    while room < tokens:
+        room, before = min(2 * room, tokens), room
+    return room + before
+
+
 def decoder_bytes(m: Numbers) -> dict[str, float]:
     """Peak of the decoder: the encoder's output, keys and values of both attentions, projections, the logits."""
     copies, size = copy_bytes(m), m["bytes_per_number"]
@@ -310,8 +322,16 @@ def decoder_bytes(m: Numbers) -> dict[str, float]:
     logits = 6 * rows * m["vocabulary"] * 4
     # PEGASUS-X keeps its tables of positions, that of the decoder with 1,024 rows.
     table = (m["length"] + 1024) * m["d_model"] * 4 if m["family"] == "pegasus_x" else 0
-    # While a layer's keys and values are laid out by heads, they exist twice.
-    peak = copies + table + cross + 2 * copies * per_copy + own + logits
+    if m["device"] == "cpu":
+        # The step lays out a layer's keys, then its values, keeps weights of query, key and value side by side, and
+        # doubles the room of written tokens when it is full.
+        laid_out = copies * per_copy + 3 * m["decoder_layers"] * m["d_model"] * m["inner"] * size
+        slots = _slots(int(m["new_tokens"]) + 1)
+        written = 2 * m["decoder_layers"] * rows * slots * m["inner"] * size
+        written += own / m["decoder_layers"] if m["beams"] > 1 else 0  # beams change places layer by layer
+    else:  # while a layer's keys and values are laid out by heads, they exist twice
+        laid_out, written = 2 * copies * per_copy, own
+    peak = copies + table + cross + laid_out + written + logits
     return {"decoder": peak, "cross_cache": cross, "self_cache": own}
 
 
