@@ -291,10 +291,10 @@ WORK = {
 }
 
 
-def run_in_turns(case: str, earlier: Path) -> dict[str, list[dict[str, Any]]]:
+def run_in_turns(case: str, earlier: Path, rounds: int) -> dict[str, list[dict[str, Any]]]:
     """Run a case's programs in turns; every second round in the opposite order."""
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in PROGRAMS[case]}
-    for number in range(ROUNDS[case]):
+    for number in range(rounds):
         for name in list(runs) if number % 2 == 0 else list(reversed(runs)):
             runs[name].append(in_process(case, name, earlier if name == "earlier" else ROOT))
             shown = {key: value for key, value in runs[name][-1].items() if key not in ("ids", "texts")}
@@ -324,6 +324,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("earlier", type=Path, nargs="?")
     parser.add_argument("--cases", nargs="+", choices=PROGRAMS, default=list(PROGRAMS))
+    parser.add_argument("--rounds", type=int, help="how often each program runs (default: 1 to 3)")
     parser.add_argument("--program", nargs=2, metavar=("CASE", "NAME"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.program:
@@ -342,7 +343,7 @@ def main() -> None:
     result |= {"machine": machine.describe(), "versions": machine.versions()}
     result |= {name: stored.get(name, []) for name in ("together", "streams", "throughput")}
     for case in given.cases:
-        runs = run_in_turns(case, given.earlier.resolve())
+        runs = run_in_turns(case, given.earlier.resolve(), given.rounds or ROUNDS[case])
         if case == "streamed":
             result["streams"] = runs["now"]
         elif case == "rate":
