@@ -15,7 +15,16 @@ from longsum_lib.viz.explorers.mechanisms import ALL_SIZES, MECHANISMS, check_si
 MAX_LENGTH = 96
 
 
-class MechanismExplorer(Explorer):
+def _with_sizes(explorer: type[Explorer]) -> type[Explorer]:
+    """Give an explorer every number that a mechanism of ``assets/mechanisms.json`` has as a size."""
+    sizes = {name: values for mechanism in MECHANISMS.values() for name, values in mechanism["sizes"].items()}
+    traits = {
+        name: traitlets.Int(values[0], min=values[1]).tag(sync=True) for name, values in sizes.items() if values[1:]
+    }
+    return type(explorer)(explorer.__name__, (explorer,), traits)
+
+
+class MechanismExplorer(_with_sizes(Explorer)):  # type: ignore[misc]  # made of a file
     """What the mask explorer and the reach explorer share: a mechanism, a length, and the mechanism's sizes.
 
     Attributes:
