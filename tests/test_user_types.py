@@ -72,7 +72,9 @@ def test_mypy_reads_the_public_names(files, tmp_path):
 
 @pytest.mark.skipif(shutil.which("pyright") is None, reason="pyright is not installed")
 def test_pyright_reads_the_public_names(files):
-    result = subprocess.run(["pyright", "--pythonpath", sys.executable, files], capture_output=True, text=True, cwd=ROOT)
+    result = subprocess.run(
+        ["pyright", "--pythonpath", sys.executable, files], capture_output=True, text=True, cwd=ROOT
+    )
     assert files_with_errors(result.stdout) == set(WRONG), result.stdout + result.stderr
 
 

@@ -22,7 +22,7 @@ import torch
 from safetensors import SafetensorError
 
 from longsum_lib.datasets import Example, Source
-from longsum_lib.errors import CorruptCheckpoint, DeviceError, MissingExtra, OptionError
+from longsum_lib.errors import CorruptCheckpoint, DeviceError, MissingExtra, Option, OptionError
 from longsum_lib.loading.checkpoint_files import WEIGHT_FILES
 from longsum_lib.places import check_folder
 from longsum_lib.training.batches import IGNORED, Collator, TokenizedDocuments, model_type, summary_loss
@@ -87,17 +87,17 @@ class FineTuning:
         for name in ("epochs", "learning_rate"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
-                raise OptionError(f"{name} is {value!r}, expected a number above 0")
+                raise OptionError(option=name, got=value, expected="a number above 0")
         for name in ("warmup", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
-                raise OptionError(f"{name} is {getattr(self, name)!r}, expected at least 0 and below 1")
+                raise OptionError(option=name, got=getattr(self, name), expected="at least 0 and below 1")
 
 
 def _check_counts(settings: FineTuning, least: int, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            raise OptionError(f"{name} is {value!r}, expected a whole number of at least {least}")
+            raise OptionError(option=name, got=value, expected=f"a whole number of at least {least}")
 
 
 def check_precision(precision: str, config: Any) -> None:
@@ -108,7 +108,7 @@ def check_precision(precision: str, config: Any) -> None:
         DeviceError: The machine does not have it.
     """
     if precision not in ("fp32", "bf16", "fp16"):
-        raise OptionError(f"precision is {precision!r}, expected fp32, bf16 or fp16")
+        raise OptionError(option="precision", got=precision, expected="fp32, bf16 or fp16")
     name = model_type(config)[0]
     if precision == "fp16" and name not in FP16_TRAINS:
         raise OptionError(
@@ -249,8 +249,9 @@ def fine_tune(
     checkpoint = last_checkpoint(output) if output.is_dir() else None
     if checkpoint and not resume:
         raise OptionError(
-            f"{output} holds {checkpoint.name} of an earlier run; --resume (resume=True) goes on with it, or choose "
-            "another folder"
+            f"{output} holds {checkpoint.name} of an earlier run; ",
+            Option("resume", True),
+            " goes on with it, or choose another folder",
         )
     if not checkpoint:
         check_no_model(output)
