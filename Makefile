@@ -21,7 +21,7 @@ BIN := $(VENV)/bin
 SITE := _build/html
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book site test test-versions lint check-notebooks figures epub links silently-wrong summarize serve bench bench-full train clean
+.PHONY: help setup book site test test-versions lint check-notebooks figures epub links silently-wrong summarize serve bench bench-full gpu train clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -96,6 +96,10 @@ bench: $(READY) ## the short benchmarks, ours beside transformers
 
 bench-full: $(READY) ## all benchmarks; takes half an hour on two cores
 	$(BIN)/python -m benchmarks full $(ARGS)
+
+# No set-up: a machine with a GPU may be lent without a network. It uses the Python that it finds.
+gpu: ## prove the library on the GPU at hand in nine minutes; writes benchmarks/results/cuda-NAME.json
+	$(or $(PYTHON),$(wildcard $(BIN)/python),python3) -m tools.on_gpu $(ARGS)
 
 train: $(READY) ## train the tiny model of MECHANISM again in OUTPUT; takes about an hour, a second call goes on
 	$(BIN)/longsum train --model "$(MECHANISM)" --output "$(OUTPUT)" --resume $(ARGS)

@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from longsum_lib.corpus import Distractor, Document, Fact, make_document
 from longsum_lib.errors import DocumentError, LongsumError, MissingExtra, NoNetwork, Option, OptionError
+from longsum_lib.generation.invisible import remove_invisible
 
 CORPUS = "corpus"
 FILE_KINDS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
@@ -38,11 +39,13 @@ class Example:
         text: The document.
         summary: The reference.
         document: The document of the corpus with its key facts, where it is one.
+        invisible: How many invisible characters the document had; they are left out.
     """
 
     text: str
     summary: str
     document: Document | None = None
+    invisible: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def _column(row: Mapping[str, Any], asked: str | None, usual: Sequence[str], wha
 
 
 def _example(row: Mapping[str, Any], text: str, summary: str, where: str) -> Example:
-    values = []
+    cleaned = []
     for column in (text, summary):
         value = row.get(column)
         if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
@@ -145,9 +148,9 @@ def _example(row: Mapping[str, Any], text: str, summary: str, where: str) -> Exa
             raise DocumentError(f"{where}: column {column!r} holds {_short(value)}, expected some text")
         if _HALF_CHARACTER.search(value):
             raise DocumentError(f"{where}: column {column!r} holds half a character (U+D800 to U+DFFF); mend the file")
-        values.append(value)
-    document, reference = values
-    return Example(document, reference, _corpus_document(row))
+        cleaned.append(remove_invisible(value))
+    (document, unseen), (reference, _) = cleaned
+    return Example(document, reference, document=_corpus_document(row), invisible=unseen)
 
 
 def _short(value: object) -> str:

@@ -139,10 +139,14 @@ class DocumentTooLong(DocumentError):
         limit: The most tokens that the model takes.
         model: The model's name, for the message.
         which: Which document it is, for the message.
+        at_least: Whether it was counted no further than needed: it has so many tokens or more.
     """
 
-    def __init__(self, tokens: int, limit: int, model: str, which: str = "the document") -> None:
+    def __init__(
+        self, tokens: int, limit: int, model: str, which: str = "the document", *, at_least: bool = False
+    ) -> None:
         self.tokens, self.limit, self.model, self.which = tokens, limit, model, which
+        self.at_least = at_least
         super().__init__(self.describe("truncate=True", "split=True", "extract_first=True"))
 
     def describe(self, truncate: str, split: str, extract_first: str) -> str:
@@ -152,8 +156,9 @@ class DocumentTooLong(DocumentError):
             >>> DocumentTooLong(9000, 4096, "led-tiny").describe("--truncate", "--split", "--extract-first")[:60]
             'the document has 9,000 tokens, led-tiny takes at most 4,096;'
         """
+        least = "at least " if self.at_least else ""
         return (
-            f"{self.which} has {self.tokens:,} tokens, {self.model} takes at most {self.limit:,}; choose "
+            f"{self.which} has {least}{self.tokens:,} tokens, {self.model} takes at most {self.limit:,}; choose "
             f"{truncate} (read only the first {self.limit:,}), {split} (summarize parts, then the joined summaries) "
             f"or {extract_first} (read as many of its sentences as fit), or a model that takes more"
         )
@@ -202,6 +207,10 @@ class CorruptCheckpoint(CheckpointError):
 
 class UnsupportedModel(CheckpointError):
     """A checkpoint is of a model that this library does not have."""
+
+
+class UnsupportedAttention(LongsumError, NotImplementedError):
+    """A model asks ``attn_implementation="longsum"`` for something that it cannot do exactly."""
 
 
 class DeviceError(LongsumError, RuntimeError):

@@ -55,7 +55,7 @@ def model_numbers(name: str) -> ModelNumbers:
     from longsum_lib.loading import checkpoint_files
 
     checkpoint = checkpoint_files.find_checkpoint(name, weights=False)
-    return config_numbers(checkpoint_files.read_json(checkpoint.folder / "config.json"), checkpoint.name)
+    return config_numbers(checkpoint_files.read_config(checkpoint.folder), checkpoint.name)
 
 
 def config_numbers(config: PreTrainedConfig | Mapping[str, Any], name: str = "the model") -> ModelNumbers:

@@ -11,6 +11,9 @@ import sys
 import time
 
 _SECONDS_BETWEEN = 0.1
+SECONDS_BETWEEN_LINES = 10.0
+"""How often a line of progress goes to a log file or a notebook's cell."""
+
 _CLEAR_LINE = "\r\033[K"
 
 
@@ -55,7 +58,7 @@ class Progress:
 
 
 class TerminalProgress:
-    """One line on standard error that says how far the work is; nothing if that is no terminal.
+    """One line on standard error that says how far the work is; where that is no terminal, a line every ten seconds.
 
     Use it as a context manager, and as the ``progress`` of ``summarize``.
     """
@@ -64,6 +67,7 @@ class TerminalProgress:
         self.visible = bool(sys.stderr and sys.stderr.isatty())
         self.name = ""
         self._last = 0.0
+        self._last_line = time.monotonic()
 
     def __enter__(self) -> TerminalProgress:
         return self
@@ -91,10 +95,13 @@ class TerminalProgress:
             self.show(f"{self.name}: {part}writing, {step.done} tokens (at most {step.total})")
 
     def show(self, text: str) -> None:
-        """Replace the line."""
+        """Replace the line; without a terminal, print it if the last one is ten seconds old."""
         if self.visible:
             width = shutil.get_terminal_size().columns - 1
             print(_CLEAR_LINE + text[:width], end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            say(text)
 
     def clear(self) -> None:
         """Take the line away."""

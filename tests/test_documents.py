@@ -121,12 +121,12 @@ def test_kinds(data, name, kind):
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"ID3\x04 sound", "a sound (MP3)"),
+        (b"ID3\x04\x00 sound", "a sound (MP3)"),
         (b"\x28\xb5\x2f\xfd..", "compressed with zstd"),
         (b"7z\xbc\xaf\x27\x1c..", "a 7z archive"),
         (b"Rar!\x1a\x07\x01", "a RAR archive"),
-        (b"BZh91AY", "compressed with bzip2"),
-        (b"GIF89a..", "a GIF image"),
+        (b"BZh91AY&SY\xb0", "compressed with bzip2"),
+        (b"GIF89a\x10\x00", "a GIF image"),
         (b"\0\0\0\x18ftypmp42", "a film, a sound or an image (MP4)"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "an old Office document, or has a password"),
         (b"{\\rtf1 text}", "RTF"),

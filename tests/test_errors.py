@@ -46,8 +46,10 @@ def test_sizes_name_the_options_that_gave_them():
     with pytest.raises(SizeError) as raised:
         check_geometry("norm", 128, 32, 2)
     typed = raised.value.describe(as_typed)
-    assert "block_size 128, sparse_block_size 32" in str(raised.value) and "strict_geometry=False" in str(raised.value)
-    assert "--block-size 128, --sparse-block-size 32" in typed and "--no-strict-geometry" in typed
+    for words in ("block_size 128, sparse_block_size 32", "strict_geometry=False"):
+        assert words in str(raised.value)
+    for words in ("--block-size 128, --sparse-block-size 32", "--no-strict-geometry"):
+        assert words in typed
 
 
 def test_lengths_are_called_what_the_caller_calls_them():
@@ -61,7 +63,8 @@ def test_warnings_are_spelled_too(tmp_path, capsys):
         warnings.simplefilter("error")
         assert main(["convert-lsg", "lsg-tiny", str(tmp_path / "resize_lsg")]) == 0
     said = capsys.readouterr().err
-    assert "; --resize-lsg keeps them" in said and "--resize-lsg/" not in said
+    assert "; --resize-lsg keeps them" in said
+    assert "resize_lsg" in said  # the folder's own name
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Fine-tuning: batches, the loss of divided batches, LoRA, number formats, and runs that go on where they stopped."""
 
 import argparse
+import importlib
 import json
 
 import pytest
@@ -383,12 +384,10 @@ def test_the_command_fine_tunes_on_a_file(checkpoint, tmp_path, capsys):
 
 
 def test_the_command_says_how_to_go_on(checkpoint, tmp_path, capsys, monkeypatch):
-    from longsum_lib.cli import fine_tune as finetuning_command
-
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(finetuning_command, "fine_tune", stop)
+    monkeypatch.setattr(importlib.import_module("longsum_lib.training.fine_tuning"), "fine_tune", stop)
     assert run(checkpoint, "--dataset", "corpus", "--output", tmp_path) == 130
     assert "--resume" in capsys.readouterr().err
 

@@ -12,9 +12,9 @@ from longsum_lib.attention.lsg import attention as mechanism
 from longsum_lib.attention.lsg.sparse import SPARSITY_TYPES
 from longsum_lib.errors import LongsumWarning
 from longsum_lib.loading.convert_lsg import convert_to_lsg
+from longsum_lib.models.lsg import encoders as lsg_encoders
 from longsum_lib.models.lsg import layer as lsg_layers
 from longsum_lib.models.lsg.global_positions import order_positions
-from longsum_lib.models.lsg.heads import encoders as lsg_encoders
 
 KINDS = ["Bert", "Roberta"]
 HEADS = ["ForMaskedLM", "ForSequenceClassification", "ForQuestionAnswering", "ForTokenClassification", "Model"]

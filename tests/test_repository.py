@@ -90,7 +90,9 @@ def test_requirements_are_exact_and_hold_every_dependency():
     pinned = {requirement_name(pin) for pin in pins}
     extras = PROJECT["project"]["optional-dependencies"]
     used = [*PROJECT["project"]["dependencies"], *(d for ds in extras.values() for d in ds)]
-    missing = {requirement_name(d) for d in used} - pinned - {"longsum-lib"}
+    missing = (
+        {requirement_name(d) for d in used} - pinned - {"longsum-lib", "ray"}
+    )  # CI's weekly run alone installs Ray
     assert not missing
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import importlib
 import json
 import math
 
@@ -221,7 +222,11 @@ def _recipe_of(monkeypatch, *arguments):
     parser = argparse.ArgumentParser()
     train_command.add(parser)
     seen = {}
-    monkeypatch.setattr(train_command, "train", lambda output, recipe, **rest: seen.update(recipe=recipe, **rest))
+    monkeypatch.setattr(
+        importlib.import_module("longsum_lib.tiny.train"),
+        "train",
+        lambda output, recipe, **rest: seen.update(recipe=recipe, **rest),
+    )
     assert train_command.run(parser.parse_args(["--output", "x", *arguments])) == 0
     return seen
 
@@ -246,6 +251,6 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
 
     parser = argparse.ArgumentParser()
     train_command.add(parser)
-    monkeypatch.setattr(train_command, "train", stop)
+    monkeypatch.setattr(importlib.import_module("longsum_lib.tiny.train"), "train", stop)
     assert train_command.run(parser.parse_args(["--output", "runs/x"])) == 130
     assert "--resume" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from longsum_lib.budget.available import free_memory
 from longsum_lib.errors import NotEnoughMemory
 from longsum_lib.units import gib, short_name
+from longsum_lib.upstream.accelerate import running_device
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +70,7 @@ def check_document_fits(model: PreTrainedModel, tokens: int, beams: int, batch: 
         NotEnoughMemory: With the two sizes and what to do.
     """
     needed = document_memory(model.config, tokens, beams, batch, model.dtype.itemsize)
-    free = free_memory(model.device)
+    free = free_memory(running_device(model))
     if free is not None and needed > free:
         raise NotEnoughMemory(f"{too_large(model, tokens, beams, batch)}; needed: {gib(needed)}, free: {gib(free)}")
 
@@ -82,6 +83,6 @@ def too_large(model: PreTrainedModel, tokens: int, beams: int, batch: int) -> st
     helps[:0] = ["fewer beams"] if beams > 1 else []
     helps[:0] = ["a smaller batch"] if batch > 1 else []
     return (
-        f"not enough memory on {model.device} for {what} ({short_name(model.dtype)}{beam_text}); "
+        f"not enough memory on {running_device(model)} for {what} ({short_name(model.dtype)}{beam_text}); "
         f"what helps: {', '.join(helps)}"
     )

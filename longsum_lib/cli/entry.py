@@ -15,22 +15,17 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from longsum_lib.cli.commands import COMMANDS
 from longsum_lib.cli.explain import as_typed, explain
+from longsum_lib.cli.interrupts import INTERRUPTED, Interrupts
+from longsum_lib.cli.suggest import hint_of_command, hint_of_option, hint_of_output
 from longsum_lib.errors import LongsumWarning
 from longsum_lib.terminal import say
 from longsum_lib.upstream.openmp import let_threads_sleep
 
-if TYPE_CHECKING:
-    pass
-
-
-INTERRUPTED = 130
 PIPE_CLOSED = 141
-
-# Options that messages of the library name as in Python.
 
 EXAMPLES = """\
 examples:
@@ -43,16 +38,18 @@ examples:
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, interrupts: Interrupts | None = None) -> int:
     """Run the command.
 
     Args:
         arguments: The command line without the program's name; None takes the process's own.
+        interrupts: Knows whether the run was interrupted, whatever came out of that.
 
     Returns:
         The exit code: 0 done, 1 failed, 2 wrong usage or a text that the bundled model named does not know, 130
         interrupted, 141 standard output closed by its reader.
     """
+    interrupts = interrupts or Interrupts()
     let_threads_sleep()
     stream: Any  # a TextIOWrapper, or what a caller has put there
     for stream in (sys.stdout, sys.stderr):
@@ -67,12 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _flush_output()
             return int(code or 0)
     except KeyboardInterrupt:
-        say("interrupted")
+        interrupts.say_so()
         return INTERRUPTED
     except BrokenPipeError:
         _drop_output()
         return PIPE_CLOSED
     except Exception as error:
+        if interrupts.came:  # in the middle of an import it may come out as an ImportError
+            interrupts.say_so()
+            return INTERRUPTED
         if os.environ.get("LONGSUM_DEBUG"):
             raise
         say(explain(error))
@@ -82,10 +82,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     try:
-        return build_parser(arguments).parse_args(arguments)
+        parser = build_parser(arguments)
+        asked = _command_in(arguments)
+        if asked is not None and asked not in COMMANDS:
+            parser.error(f"there is no command {asked!r}{hint_of_command(asked, COMMANDS)}")
+        options, left = parser.parse_known_args(arguments)
+        if left:
+            command: _Parser = options.parser
+            unknown = next((word for word in left if word.startswith("-")), left[0])
+            name = unknown.partition("=")[0]
+            what = f"there is no option {name}" if name.startswith("-") else f"what is {name!r}?"
+            command.error(f"{what}{hint_of_option(name, command.options())}")
+        return options
     except SystemExit:  # after --help and --version
         _flush_output()
         raise
+
+
+def _command_in(arguments: Sequence[str]) -> str | None:
+    return next((word for word in arguments if not word.startswith("-")), None)
 
 
 def _flush_output() -> None:
@@ -128,8 +143,13 @@ class _Parser(argparse.ArgumentParser):
     """A parser that reports wrong usage as one line."""
 
     def error(self, message: str) -> NoReturn:
-        say(f"{message} (see: {self.prog} --help)")
+        hint = hint_of_output(message, self.options())
+        say(f"{message}{hint} (see: {self.prog} --help)")
         raise SystemExit(2)
+
+    def options(self) -> list[str]:
+        """Return all options of this parser, as they are typed."""
+        return [name for action in self._actions for name in action.option_strings]
 
 
 def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
@@ -147,9 +167,9 @@ def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    parser.set_defaults(run=lambda _: _no_command(parser))
+    parser.set_defaults(run=lambda _: _no_command(parser), parser=parser)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=_Parser)
-    asked = next((word for word in arguments if not word.startswith("-")), None)
+    asked = _command_in(arguments)
     for name, purpose in COMMANDS.items():
         command = commands.add_parser(
             name,
@@ -162,7 +182,7 @@ def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
         if name == asked:
             module = importlib.import_module(f"longsum_lib.cli.commands.{name.replace('-', '_')}")
             module.add(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(run=module.run, parser=command)
     return parser
 
 

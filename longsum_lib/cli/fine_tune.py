@@ -16,7 +16,7 @@ from longsum_lib.corpus.world import SPLITS
 from longsum_lib.datasets import CORPUS, Source, is_file_name
 from longsum_lib.errors import OptionError
 from longsum_lib.places import check_folder
-from longsum_lib.training.fine_tuning import FineTuning, fine_tune
+from longsum_lib.training.settings import FineTuning
 
 _SETTINGS = (
     *("epochs", "batch_size", "accumulation", "precision", "lora", "max_input_tokens", "max_summary_tokens"),
@@ -76,6 +76,10 @@ def run_finetune(args: argparse.Namespace) -> int:
     terminal.quiet_libraries()
     train, held_out = _sources(args)
     from longsum_lib.loading.auto import load, load_tokenizer
+    from longsum_lib.training.fine_tuning import fine_tune
+    from longsum_lib.training.progress import lines_of_progress
+
+    bars = sys.stderr is not None and sys.stderr.isatty()
 
     # Weights in fp32 on the CPU: the trainer moves them, each process to its own device.
     model, tokenizer = load(args.base, device="cpu", dtype="fp32"), load_tokenizer(args.base)
@@ -90,7 +94,8 @@ def run_finetune(args: argparse.Namespace) -> int:
             evaluation=held_out,
             eval_limit=args.eval_limit or 100,
             resume=args.resume,
-            progress=sys.stderr.isatty(),
+            progress=bars,
+            callbacks=[] if bars else [lines_of_progress()],
         )
     except KeyboardInterrupt:
         _say(f"stopped; the same command with --resume goes on from the last checkpoint in {args.output}")

@@ -54,7 +54,7 @@ def world_share(text: str) -> float:
             if _is_written_here(piece):
                 known += length
             elif place in (0, len(pieces) - 1) and _may_be_cut(piece, place == 0, place == len(pieces) - 1):
-                cut += length
+                cut += length if length > 3 else 0  # a word or two may be part of anything
             else:
                 # What has no words, such as rows of signs, counts by its length.
                 strange += max(length, len(piece) // 10, 1)

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from longsum_lib.evaluation.text import ngrams, split_sentences, words
-from longsum_lib.generation.extract import extract
 
 LEAD_SENTENCES = 10
 _SIZES = (1, 2)
@@ -37,6 +36,8 @@ def extracted(document: str, sentences: int = LEAD_SENTENCES) -> str:
         >>> extracted("Rain fell on the hut. It was late. Rain fell on the roof of the hut all night.", 1)
         'Rain fell on the hut.'
     """
+    from longsum_lib.generation.extract import extract
+
     return extract(document, sentences=sentences).text if words(document) else ""
 
 

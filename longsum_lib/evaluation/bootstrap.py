@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 DRAWS = 2000
 _TAILS = (2.5, 97.5)
 _DECIMALS = 4
@@ -52,6 +50,8 @@ def interval_of_ratio(pairs: Sequence[tuple[float, float]], *, draws: int = DRAW
     """
     if len(pairs) < 2 or not any(total for _, total in pairs):
         return None
+    import numpy as np
+
     numerators, denominators = np.asarray(pairs, dtype=np.float64).T
     chosen = np.random.default_rng(seed).integers(len(pairs), size=(draws, len(pairs)))
     tops, bottoms = numerators[chosen].sum(1), denominators[chosen].sum(1)

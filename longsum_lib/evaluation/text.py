@@ -12,13 +12,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from longsum_lib.generation import sentences
+
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])")
-# What ends in a full stop and rarely ends a sentence; single letters are initials.
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:[A-Za-z]|Dr|Mr|Mrs|Ms|Prof|St|vs|cf|Fig|Figs|Eq|Eqs|Ref|Refs|Sec|Tab|No|Nos|al|approx|ca|e\.g|i\.e|U\.S))\.$"
-)
 NGRAMS = (1, 2, 3, 4)
 
 
@@ -33,26 +30,16 @@ def words(text: str) -> list[str]:
 
 
 def split_sentences(text: str) -> list[str]:
-    r"""Sentences of a text, by rules that need no model.
+    r"""Sentences of a text, as :mod:`longsum_lib.generation.sentences` finds them in each of its lines.
 
     Lines stay apart: many data sets have one sentence a line, and Pegasus tokenizers write ``<n>`` for a line end.
-    Inside a line a sentence ends at ``.``, ``!``, ``?`` or ``…`` before white space and a capital letter or digit,
-    except after a common abbreviation or an initial.
 
     Example:
         >>> split_sentences("Seen by Dr. Smith et al. in May. It was 3.5 m long.<n>The end")
         ['Seen by Dr. Smith et al. in May.', 'It was 3.5 m long.', 'The end']
     """
-    sentences = []
-    for line in text.replace("<n>", "\n").splitlines():
-        start = 0
-        for end in _END.finditer(line):
-            if _ABBREVIATION.search(line[start : end.start()]):
-                continue
-            sentences.append(line[start : end.end()].strip())
-            start = end.end()
-        sentences.append(line[start:].strip())
-    return [sentence for sentence in sentences if sentence]
+    lines = text.replace("<n>", "\n").splitlines()
+    return [sentence for line in lines for sentence in sentences.split_sentences(line)]
 
 
 def ngrams(tokens: Sequence[str], size: int) -> list[tuple[str, ...]]:

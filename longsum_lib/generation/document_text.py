@@ -17,6 +17,8 @@ class DocumentText:
         name: What to call the document in messages and sources, such as a file's name.
         format: Where the text came from: ``"text"``, ``"pdf"``, ``"docx"``, ``"html"``, ``"epub"``,
             ``"markdown"``, ``"srt"`` or ``"vtt"``.
+        invisible: How many invisible characters (soft hyphens, zero-width marks) the document had and the text has
+            not.
 
     Raises:
         ValueError: if the pages do not begin in ascending order inside the text.
@@ -30,6 +32,7 @@ class DocumentText:
     page_starts: tuple[int, ...] = ()
     name: str = ""
     format: str = "text"
+    invisible: int = 0
 
     def __post_init__(self) -> None:
         starts = self.page_starts

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from longsum_lib.errors import DocumentTooLong, OptionError, UnknownOption, did_you_mean
 from longsum_lib.generation.document_text import DocumentText
+from longsum_lib.upstream.accelerate import running_device
 
 if TYPE_CHECKING:
     import torch
@@ -181,7 +182,7 @@ class SummarizationPipeline:
     @property
     def device(self) -> torch.device:
         """Where the model is."""
-        return self.model.device
+        return running_device(self.model)
 
     @overload
     def __call__(

@@ -1,6 +1,7 @@
 """Bytes from a file or from standard input, and bytes to text: each refusal says what came and what to do."""
 
 import codecs
+import re
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -104,18 +105,22 @@ def decode_text(data: bytes, name: str, encoding: str = "utf-8") -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+# Not among them: white space, what terminals and ISO-2022 use (backspace, shift, escape), the end mark of DOS.
+_CONTROLS = bytes({*range(8), *range(16, 26), *range(28, 32), 127})
+_CONTROL_LETTERS = re.compile("[\x00-\x07\x10-\x19\x1c-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+_SAMPLE = 1 << 20
+MOST_CONTROLS = 0.01
+"""Share of control characters above which something is no text; what is compressed has a tenth, text none."""
+
+
 def _decode(data: bytes, name: str, codec: str) -> str:
     wide = codec.startswith(("utf-16", "utf-32"))
     if not wide:
-        for mark, marked in _BYTE_ORDER_MARKS.items():
-            if data.startswith(mark):
-                raise DocumentError(f"{name} is not {codec}: it starts like {marked}; try --encoding {marked}")
-        if b"\0" in data:
-            where = data.index(b"\0")
-            raise DocumentError(f"{name} is binary, not text: it holds a zero byte at position {where:,}")
+        _refuse_wide(data, name, codec)
     try:
-        return data.decode(codec)
+        text = data.decode(codec)
     except UnicodeDecodeError as error:
+        _refuse_controls(len(data[:_SAMPLE]) - len(data[:_SAMPLE].translate(None, _CONTROLS)), len(data), name)
         line = data.count(b"\n", 0, error.start) + 1
         advice = "--encoding cp1252 or latin-1" if codec == "utf-8" else "--encoding utf-8"
         raise DocumentError(
@@ -124,3 +129,32 @@ def _decode(data: bytes, name: str, codec: str) -> str:
         ) from error
     except UnicodeError as error:
         raise DocumentError(f"{name} is not {codec}: {error}; give its encoding, perhaps --encoding utf-8") from error
+    _refuse_controls(len(_CONTROL_LETTERS.findall(text[:_SAMPLE])), len(text), name)
+    return text
+
+
+def _refuse_wide(data: bytes, name: str, codec: str) -> None:
+    """Refuse what has two or four bytes a character, or zero bytes for another reason."""
+    for mark, marked in _BYTE_ORDER_MARKS.items():
+        if data.startswith(mark):
+            raise DocumentError(f"{name} is not {codec}: it starts like {marked}; try --encoding {marked}")
+    if b"\0" not in data:
+        return
+    sample = data[: 1 << 16]
+    for first, marked in ((1, "utf-16-le"), (0, "utf-16-be")):
+        half, other = sample[first::2], sample[1 - first :: 2]
+        # Latin letters, blanks and line ends have a zero byte on one side, and never on the other.
+        if half.count(0) > 0.3 * len(half) and other.count(0) < 0.01 * len(other):
+            raise DocumentError(
+                f"{name} is not {codec}: it looks like {marked} without a byte-order mark; try --encoding {marked}"
+            )
+    raise DocumentError(f"{name} is binary, not text: it holds a zero byte at position {data.index(0):,}")
+
+
+def _refuse_controls(controls: int, length: int, name: str) -> None:
+    share = controls / max(1, min(length, _SAMPLE))
+    if share > MOST_CONTROLS:
+        raise DocumentError(
+            f"{name} is not text: {share:.0%} of it are control characters, as in sounds, films, images and archives; "
+            "only text can be summarized"
+        )

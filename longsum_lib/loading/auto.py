@@ -12,8 +12,8 @@ import importlib
 import logging as stdlib_logging
 import os
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from longsum_lib.budget.fits import check_model_fits
 from longsum_lib.errors import (
@@ -23,10 +23,18 @@ from longsum_lib.errors import (
     NotEnoughMemory,
     OptionError,
     UnknownOption,
+    UnsupportedModel,
     is_out_of_memory,
 )
-from longsum_lib.loading import checkpoint_files, devices, quantized, registry, sentencepiece_files
-from longsum_lib.models.core import arrived, pretrained
+from longsum_lib.loading import (
+    checkpoint_files,
+    devices,
+    generation_file,
+    quantized,
+    registry,
+    sentencepiece_files,
+)
+from longsum_lib.models.core import arrived, header, pretrained, sizes
 from longsum_lib.upstream.transformers import TOKENIZER_OPTIONS
 
 if TYPE_CHECKING:
@@ -38,7 +46,7 @@ HUB_OPTIONS = ("revision", "cache_dir", "token", "local_files_only")
 
 _OWN_OPTIONS = ("task", "device", "dtype", "quantization")
 # What a wrong file makes of our own code is a ValueError; these are mistakes in code, wherever they come from.
-_MISTAKES = (AttributeError, NameError, TypeError, IndexError, AssertionError, NotImplementedError)
+_MISTAKES = (AttributeError, NameError, TypeError, LookupError, AssertionError, NotImplementedError)
 
 
 def load(
@@ -91,7 +99,7 @@ def load(
     if quantization is not None:
         quantized.check_scheme(quantization)
     checkpoint = checkpoint_files.find_checkpoint(name_or_path, weights=False, **hub)
-    config = checkpoint_files.read_json(checkpoint.folder / "config.json")
+    config = checkpoint_files.read_config(checkpoint.folder)
     entry = registry.find_model_type(registry.detect_model_type(config), checkpoint.name)
     quantized.check_not_quantized_yet(checkpoint.name, config, quantization)
     saved_quantized = "quantization_config" in config
@@ -101,7 +109,7 @@ def load(
         checkpoint = checkpoint_files.find_checkpoint(name_or_path, **hub)
     model_class = registry.find_model_class(entry, task, config.get("architectures") or ())
     pretrained.check_options(model_class, "load", kwargs, also=(*_OWN_OPTIONS, *HUB_OPTIONS))
-    weights = check_files(checkpoint, saved_quantized)
+    weights = check_files(checkpoint, config, model_class)
 
     place = devices.choose_device(device)
     number_format = devices.choose_dtype(dtype, place, entry)
@@ -124,12 +132,14 @@ def load(
     return model.eval()
 
 
-def check_files(checkpoint: checkpoint_files.Checkpoint, saved_quantized: bool) -> int:
-    """Check that the files with the weights are whole and hold numbers of a kind that can be read.
+def check_files(checkpoint: checkpoint_files.Checkpoint, config: Mapping[str, object], model_class: type | None) -> int:
+    """Check that a checkpoint's files are whole, and that they fit each other; nothing is allocated.
 
     Args:
         checkpoint: Where they are.
-        saved_quantized: Whether ``config.json`` says how they were quantized.
+        config: Its ``config.json``.
+        model_class: One of this library's classes; None if the caller has a config of its own, so that the sizes of
+            ``config.json`` do not matter.
 
     Returns:
         The number of weights, 0 if the files do not tell.
@@ -138,9 +148,12 @@ def check_files(checkpoint: checkpoint_files.Checkpoint, saved_quantized: bool) 
         CorruptCheckpoint: They are not.
     """
     weights, _ = checkpoint_files.check_weights(checkpoint.folder)
+    generation_file.check_generation_files(checkpoint.folder, checkpoint.name, config)
     with explained(checkpoint.name):
-        files = checkpoint_files.weight_files(checkpoint.folder)
-        arrived.check_stored_kinds(files, checkpoint.name, saved_quantized)
+        tensors = header.read_headers(checkpoint_files.weight_files(checkpoint.folder))
+        arrived.check_stored_kinds(tensors, checkpoint.name, config.get("quantization_config"))
+        if model_class is not None:
+            sizes.check_sizes(checkpoint.name, config, model_class.config_class, tensors)
     return weights
 
 
@@ -208,26 +221,38 @@ def load_tokenizer(name_or_path: str | os.PathLike, **kwargs: object) -> PreTrai
         )
     with quiet_transformers(), explained(f"the tokenizer of {checkpoint.name}"):
         if sentencepiece_files.is_needed(checkpoint.folder):
-            config = checkpoint_files.read_json(checkpoint.folder / "config.json")
+            config = checkpoint_files.read_config(checkpoint.folder)
             return sentencepiece_files.load_from_pieces(checkpoint, registry.detect_model_type(config), **kwargs)
-        return _tokenizer_class(checkpoint).from_pretrained(checkpoint.folder, **kwargs)
+        return _read_tokenizer(checkpoint, kwargs)
 
 
 def _check_tokenizer_options(checkpoint: checkpoint_files.Checkpoint, kwargs: dict) -> None:
     """Refuse what transformers would keep as a note on the tokenizer and never look at."""
-    settings = checkpoint.folder / "tokenizer_config.json"
-    stored = checkpoint_files.read_json(settings) if settings.is_file() else {}
-    known = TOKENIZER_OPTIONS | stored.keys()
+    known = TOKENIZER_OPTIONS | checkpoint_files.read_tokenizer_config(checkpoint.folder).keys()
     for name in kwargs:
         if name not in known:
             raise UnknownOption.of("load_tokenizer", name, known=[*known, *HUB_OPTIONS])
 
 
+def _read_tokenizer(checkpoint: checkpoint_files.Checkpoint, kwargs: dict[str, Any]) -> PreTrainedTokenizerBase:
+    """Read a tokenizer by a class of this library or of transformers; never by code of the checkpoint."""
+    try:
+        # Left out, transformers asks on the terminal whether to run the code, and a "y" on standard input does.
+        return _tokenizer_class(checkpoint).from_pretrained(checkpoint.folder, trust_remote_code=False, **kwargs)
+    except ValueError as error:
+        if "auto_map" in checkpoint_files.read_tokenizer_config(checkpoint.folder):
+            raise UnsupportedModel(
+                f"the tokenizer of {checkpoint.name} is code in the checkpoint, and no code of a checkpoint runs here; "
+                "expected one of transformers' own tokenizers, or a tokenizer.json without auto_map in "
+                "tokenizer_config.json"
+            ) from error
+        raise
+
+
 def _tokenizer_class(checkpoint: checkpoint_files.Checkpoint) -> type:
-    config = checkpoint_files.read_json(checkpoint.folder / "config.json")
+    config = checkpoint_files.read_config(checkpoint.folder)
     entry = registry.MODEL_TYPES.get(registry.detect_model_type(config))
-    settings = checkpoint.folder / "tokenizer_config.json"
-    named = checkpoint_files.read_json(settings).get("tokenizer_class") if settings.is_file() else None
+    named = checkpoint_files.read_tokenizer_config(checkpoint.folder).get("tokenizer_class")
     if entry is not None and named in entry.tokenizers:
         return getattr(importlib.import_module(entry.module), entry.tokenizers[named])
     from transformers import AutoTokenizer
@@ -306,6 +331,10 @@ def explained(name: str, device: torch.device | None = None) -> Iterator[None]:
                 f"{name}: its .bin file is damaged or holds more than tensors, and is not read; "
                 "expected model.safetensors"
             ) from error
+        if isinstance(error, _MISTAKES):
+            # A mistake in the code of another library: the files may have led to it, or may be whole.
+            kind = type(error).__name__
+            raise CheckpointError(f"{name} cannot be loaded ({kind}: {_first_line(error)})") from error
         raise CorruptCheckpoint(f"{name} cannot be loaded: {_first_line(error)}") from error
 
 

@@ -86,7 +86,7 @@ class AutoClass:
         hub = {name: kwargs.pop(name) for name in auto.HUB_OPTIONS if name in kwargs}
         wants_info, may_mismatch = (kwargs.pop(n, False) for n in ("output_loading_info", "ignore_mismatched_sizes"))
         checkpoint = checkpoint_files.find_checkpoint(pretrained_model_name_or_path, weights=False, **hub)
-        fields = checkpoint_files.read_json(checkpoint.folder / "config.json")
+        fields = checkpoint_files.read_config(checkpoint.folder)
         model_class = cls._class_for(fields if config is None else fields_of(config), checkpoint.name)
         if kwargs.pop("trust_remote_code", False):
             say_no_code_runs(model_class)
@@ -98,7 +98,7 @@ class AutoClass:
             kwargs["quantization_config"] = quantized.make_config(kwargs["quantization_config"], None)
         if checkpoint.on_hub:
             checkpoint = checkpoint_files.find_checkpoint(pretrained_model_name_or_path, **hub)
-        auto.check_files(checkpoint, "quantization_config" in fields)
+        auto.check_files(checkpoint, fields, model_class if config is None else None)
         model, info = auto.read_model(model_class, checkpoint, *model_args, **kwargs)
         if not may_mismatch:
             arrived.check_mismatched(checkpoint.name, info)

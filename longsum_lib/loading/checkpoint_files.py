@@ -9,13 +9,13 @@ import dataclasses
 import json
 import os
 import re
-import struct
 import warnings
 import zipfile
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from longsum_lib.errors import CorruptCheckpoint, LongsumWarning, ModelNotFound, OptionError, did_you_mean
 from longsum_lib.loading.registry import HUB_MODELS, supported_hub_models
+from longsum_lib.models.core.header import read_safetensors_header
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 """The folder with the bundled models."""
@@ -151,6 +151,50 @@ def read_json(path: Path) -> dict:
     return content
 
 
+def read_config(folder: Path) -> dict:
+    """Read a checkpoint's ``config.json``, and see that names stand where names belong.
+
+    Raises:
+        CorruptCheckpoint: It is missing, damaged, or has something else there.
+    """
+    path = folder / "config.json"
+    config = read_json(path)
+    for field in ("model_type", "tokenizer_class"):
+        if not isinstance(config.get(field) or "", str):
+            raise CorruptCheckpoint(f"{path} has {field} {_short(config[field])}, expected a name")
+    names = config.get("architectures") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CorruptCheckpoint(f"{path} has architectures {_short(names)}, expected a list of names")
+    return config
+
+
+def read_tokenizer_config(folder: Path) -> dict:
+    """Read a checkpoint's ``tokenizer_config.json``, and see that names stand where names belong.
+
+    Returns:
+        What it holds; nothing if there is no such file.
+
+    Raises:
+        CorruptCheckpoint: It is damaged, or has something else there.
+    """
+    path = folder / "tokenizer_config.json"
+    settings = read_json(path) if path.is_file() else {}
+    for field, value in settings.items():
+        if value is None:
+            continue
+        if field == "tokenizer_class" and not isinstance(value, str):
+            raise CorruptCheckpoint(f"{path} has {field} {_short(value)}, expected a name")
+        if field == "model_max_length" and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise CorruptCheckpoint(f"{path} has {field} {_short(value)}, expected a number")
+        token = value.get("content") if isinstance(value, dict) else value
+        if field in _TOKENS and not (isinstance(token, str) and token):
+            raise CorruptCheckpoint(f"{path} has {field} {_short(value)}, expected a token")
+    return settings
+
+
+_TOKENS = frozenset(f"{name}_token" for name in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
+
+
 def _start(error: Exception) -> str:
     return str(error).partition(";")[0].partition(":")[0]
 
@@ -174,7 +218,7 @@ def check_weights(folder: Path) -> tuple[int, int]:
         _check_present(path)
         size += path.stat().st_size
         if path.suffix == ".safetensors":
-            weights += _check_safetensors(path)
+            weights += sum(tensor.count for tensor in read_safetensors_header(path).values())
     return weights, size
 
 
@@ -190,14 +234,39 @@ def weight_files(folder: Path) -> list[Path]:
             continue
         if not name.endswith(".index.json"):
             return [path]
-        shards = read_json(path).get("weight_map")
-        if not isinstance(shards, dict) or not shards:
-            raise CorruptCheckpoint(f"{path} is damaged: its weight_map is missing or empty")
-        return [folder / Path(str(shard)).name for shard in sorted(set(shards.values()))]
+        return [folder / shard for shard in sorted(_shards(path))]
     foreign = (".h5", ".msgpack", ".ckpt", ".onnx", ".gguf")
     others = sorted(path.name for path in folder.iterdir() if path.suffix in foreign)
     found = f" (only {', '.join(others)}, which cannot be read)" if others else ""
     raise CorruptCheckpoint(f"{folder} holds no weights{found}; expected {WEIGHT_FILES[0]} or {WEIGHT_FILES[2]}")
+
+
+def check_shard_names(folder: Path) -> None:
+    """Check that every list of shards in a folder names files of that folder only.
+
+    Raises:
+        CorruptCheckpoint: One does not.
+    """
+    for path in sorted([*folder.glob("*.safetensors.index*.json"), *folder.glob("*.bin.index*.json")]):
+        _shards(path)
+
+
+def _shards(index: Path) -> set[str]:
+    """Return the files that a list of shards names; they have to lie beside it."""
+    shards = read_json(index).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise CorruptCheckpoint(f"{index} is damaged: its weight_map is missing or empty")
+    for shard in shards.values():
+        if not isinstance(shard, str) or not shard.strip("."):
+            raise CorruptCheckpoint(f"{index} is damaged: its weight_map has {_short(shard)}, expected a file's name")
+        if {"/", "\\", "\0"} & set(shard) or PureWindowsPath(shard).drive:
+            raise CorruptCheckpoint(f"{index} names {_short(shard)}, expected a file beside it: a name without a path")
+    return set(shards.values())
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _check_present(path: Path) -> None:
@@ -211,37 +280,3 @@ def _check_present(path: Path) -> None:
         raise CorruptCheckpoint(f"{path} is damaged: it ends too early; copy or download it again")
     if start == _LFS_POINTER:
         raise CorruptCheckpoint(f"{path} is a Git LFS pointer, not the weights; fetch them with: git lfs pull")
-
-
-def _check_safetensors(path: Path) -> int:
-    """Compare a safetensors file's length with what its header says; return its number of weights."""
-    size = path.stat().st_size
-    damaged = f"{path} is damaged"
-    with path.open("rb") as file:
-        start = file.read(8)
-        header_size = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        if not 2 <= header_size <= 100_000_000:
-            raise CorruptCheckpoint(f"{damaged}: it does not start like a safetensors file")
-        header = file.read(header_size)
-    if len(header) < header_size:
-        raise CorruptCheckpoint(f"{damaged}: it ends inside its header; copy or download it again")
-    try:
-        tensors = {name: entry for name, entry in json.loads(header).items() if name != "__metadata__"}
-        expected = 8 + header_size + max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
-        weights = sum(_product(entry["shape"]) for entry in tensors.values())
-    except (ValueError, AttributeError, KeyError, TypeError, IndexError, RecursionError) as error:
-        raise CorruptCheckpoint(f"{damaged}: its header cannot be read") from error
-    if size != expected:
-        raise CorruptCheckpoint(
-            f"{damaged}: it has {size:,} bytes, its header says {expected:,}; copy or download it again"
-        )
-    return weights
-
-
-def _product(shape: list[int]) -> int:
-    product = 1
-    for extent in shape:
-        if not isinstance(extent, int) or extent < 0:
-            raise ValueError(f"a tensor of shape {shape}")
-        product *= extent
-    return product

@@ -23,6 +23,7 @@ from longsum_lib.errors import (
     LongsumWarning,
     Option,
     OptionError,
+    SizeError,
     UnknownOption,
     UnsupportedModel,
     did_you_mean,
@@ -212,14 +213,12 @@ def _from_checkpoint(
     name_or_path: str | os.PathLike[str], architecture: str | None, lsg: Mapping[str, Any]
 ) -> tuple[PreTrainedModel, bool, str]:
     checkpoint = checkpoint_files.find_checkpoint(name_or_path)
-    raw = checkpoint_files.read_json(checkpoint.folder / "config.json")
+    raw = checkpoint_files.read_config(checkpoint.folder)
     family, was_lsg = _family(registry.detect_model_type(raw), checkpoint.name)
-    checkpoint_files.check_weights(checkpoint.folder)
     named = (raw.get("architectures") or [None])[0]
     kind = _lsg_class(family, architecture or named, asked=architecture is not None)
+    auto.check_files(checkpoint, raw, kind)
     with auto.quiet_transformers(), auto.explained(checkpoint.name), judged_by_caller():
-        files = checkpoint_files.weight_files(checkpoint.folder)
-        arrived.check_stored_kinds(files, checkpoint.name, "quantization_config" in raw)
         config = family.config().from_pretrained(checkpoint.folder)
         _set_options(config, lsg)
         model, info = kind.from_pretrained(

@@ -288,6 +288,17 @@ class PegasusXDecoder(PegasusXPreTrainedModel):
         self.gradient_checkpointing = False
         self.post_init()
 
+    @property
+    def last_norm(self) -> nn.Module:
+        """The norm of the last states."""
+        return self.layer_norm
+
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``."""
+        embeds = self.embed_tokens(tokens)
+        table = self.embed_positions(int(positions.max()) + 1, embeds.device)
+        return embeds + table[positions].to(embeds.dtype)
+
     @takes()
     def forward(
         self,

@@ -59,7 +59,7 @@ def train(
     """
     if importlib.util.find_spec("accelerate") is None:
         raise MissingExtra("accelerate", "training", "training")
-    from transformers import Seq2SeqTrainer
+    from transformers import PrinterCallback, Seq2SeqTrainer
 
     tiny = find_tiny_model(mechanism)
     recipe, output = recipe or tiny.recipe, check_folder(output, "output")
@@ -81,6 +81,8 @@ def train(
         data_collator=lambda items: items[0],
         callbacks=list(callbacks),
     )
+    if not progress:
+        trainer.remove_callback(PrinterCallback)
     with whole_checkpoint(checkpoint):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     curve = [[entry["step"], round(entry["loss"], 4)] for entry in trainer.state.log_history if "loss" in entry]

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from longsum_lib.datasets import Example
+from longsum_lib.generation.invisible import remove_invisible
 from longsum_lib.loading.registry import detect_model_type, find_model_type
 
 IGNORED = -100
@@ -46,8 +47,9 @@ class TokenizedDocuments(torch.utils.data.Dataset[dict[str, Sequence[int]]]):
         self.documents: list[array[int]] = []
         self.summaries: list[array[int]] = []
         for example in examples:
-            document = tokenizer(example.text, truncation=True, max_length=max_input_tokens).input_ids
-            summary = tokenizer(text_target=example.summary, truncation=True, max_length=max_summary_tokens + 1)
+            text, reference = (remove_invisible(text)[0] for text in (example.text, example.summary))
+            document = tokenizer(text, truncation=True, max_length=max_input_tokens).input_ids
+            summary = tokenizer(text_target=reference, truncation=True, max_length=max_summary_tokens + 1)
             ids = summary.input_ids[1:] if summary.input_ids[:1] == [start] else summary.input_ids
             self.documents.append(array("i", document))
             self.summaries.append(array("i", [*ids[: max_summary_tokens - 1], ids[-1]]))

@@ -5,6 +5,7 @@ release     what it changed
 ==========  ===========================================================================================
 5.16.0      LongT5's config says ``scale_decoder_outputs``, and its embeddings are always one table. Before,
             a checkpoint that says ``tie_word_embeddings: false`` got random ones.
+5.20.0      ``set_attn_implementation`` reaches parts of parts (T5Gemma 2's encoder of text).
 5.24.0      ``AutoModel….register`` takes transformers' own configs (with ``exist_ok``); before, it skips them.
 5.24.0      A cache is called ``cache`` in ``forward``, ``generate`` and outputs; it was ``past_key_values``.
 5.24.0      ``gradient_checkpointing_enable`` became ``activation_checkpointing_enable``.
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 OLD_NAMES = {"past_key_values": "cache"}
 """Keywords of ``forward`` by their names in older releases, which callers still use."""
 
-WITHOUT_MEANING = frozenset({"cache_position", "task_ids"})
+WITHOUT_MEANING = frozenset({"cache_position", "task_ids", "tokenizer"})
 """What ``generate``, ``Trainer``, peft or accelerate may pass to a ``forward`` and what says nothing new here: the
-place in the cache, which the cache knows, and the number of a peft task, which peft's prompt encoder has used."""
+place in the cache, which the cache knows, the number of a peft task, which peft's prompt encoder has used, and the
+tokenizer, which ``generate`` needs for stop strings and hands on."""
 
 _PACKED = "packed sequences are not supported; pad them into a batch and give attention_mask"
 _HEADS = "transformers 5 removed head masks from its models, and ignores it; prune heads instead"
@@ -167,3 +169,13 @@ def checkpointing_off(model: PreTrainedModel) -> None:
     """Switch gradient checkpointing off again; see :func:`checkpointing_on`."""
     disable = getattr(model, "activation_checkpointing_disable", None) or model.gradient_checkpointing_disable
     disable()
+
+
+def use_attention(model: PreTrainedModel, name: str) -> None:
+    """Set the attention of a model and of every part in it, parts of parts included, to an implementation by name."""
+    from transformers import PreTrainedModel
+
+    model.set_attn_implementation(name)
+    for part in model.modules():
+        if isinstance(part, PreTrainedModel) and part.config._attn_implementation != name:
+            part.set_attn_implementation(name)

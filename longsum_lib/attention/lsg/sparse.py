@@ -13,13 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from longsum_lib.attention.lsg.kinds import SPARSITY_TYPES
 from longsum_lib.errors import Option, SizeError
 
 _TYPE, _BLOCK = Option("sparsity_type"), Option("block_size")
 _SPARSE, _FACTOR = Option("sparse_block_size"), Option("sparsity_factor")
-
-#: How sparse keys can be made, see :class:`Sparsity`.
-SPARSITY_TYPES = ("norm", "pooling", "lsh", "stride", "block_stride", "bos_pooling", "none")
 
 # Tokens that are selected from at once: the temporaries of one slab stay small whatever the length.
 TOKENS_PER_SLAB = 4096
@@ -132,10 +130,9 @@ def _check_published(sparsity: Sparsity) -> None:
         raise SizeError(*_sizes(sparsity), f"{reason}; choose sizes with ", _BLOCK, " / ", _FACTOR, " even", *_ADVICE)
     if 4 * width <= 3 * step:
         reason = (": the published LSG code shows blocks the wrong sparse keys or none, because ", _SPARSE)
+        above = (" is not above three quarters of ", _BLOCK, " / ", _FACTOR)
         fix = f"; choose at least {3 * step // 4 + 1}"
-        raise SizeError(
-            *_sizes(sparsity), *reason, " is not above three quarters of ", _BLOCK, " / ", _FACTOR, fix, *_ADVICE
-        )
+        raise SizeError(*_sizes(sparsity), *reason, *above, fix, *_ADVICE)
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
+from longsum_lib.attention.lsg.kinds import SPARSITY_TYPES
 from longsum_lib.cli.numbers import whole_number
 from longsum_lib.errors import OptionError
-from longsum_lib.loading import auto, checkpoint_files
-from longsum_lib.loading.convert_lsg import convert_to_lsg, has_tokenizer, save
-from longsum_lib.models.lsg.config import LSGFields
+from longsum_lib.models.lsg.fields import LSGFields
 from longsum_lib.places import check_folder
 
 
@@ -26,8 +25,6 @@ def add(parser: argparse.ArgumentParser) -> None:
         option = "--" + name.replace("_", "-")
         least = 1 if name in ("block_size", "num_global_tokens") else 0
         sizes.add_argument(option, type=whole_number(least), metavar="N", help=f"default: {defaults[name]}")
-    from longsum_lib.attention.lsg.sparse import SPARSITY_TYPES
-
     sizes.add_argument("--sparsity-type", choices=SPARSITY_TYPES, help=f"default: {defaults['sparsity_type']}")
     for name in ("mask_first_token", "pool_with_global", "pass_global_tokens_to_decoder", "strict_geometry"):
         option = "--" + name.replace("_", "-")
@@ -53,6 +50,9 @@ def run(options: argparse.Namespace) -> int:
     lsg = {k: v for k, v in vars(options).items() if k in own and v is not None}
     names = ("random_global_init", "global_positional_stride", "keep_first_global_token", "resize_lsg", "use_token_ids")
     chosen = {name: getattr(options, name) for name in (*names, "seed", "architecture")}
+    from longsum_lib.loading import auto, checkpoint_files
+    from longsum_lib.loading.convert_lsg import convert_to_lsg, has_tokenizer, save
+
     folder = checkpoint_files.find_checkpoint(options.source).folder
     tokenizer = auto.load_tokenizer(options.source) if has_tokenizer(folder) else None
     model = convert_to_lsg(options.source, options.max_length, tokenizer=tokenizer, **chosen, **lsg)

@@ -51,7 +51,7 @@ def download_to(name: str, folder: str | Path, *, revision: str | None = None) -
         raise OptionError(f"{target} exists and is not an empty folder; name a new one")
     places = {"revision": revision} if revision else {}
     checkpoint = checkpoint_files.find_checkpoint(name, weights=False, **places)
-    config = checkpoint_files.read_json(checkpoint.folder / "config.json")
+    config = checkpoint_files.read_config(checkpoint.folder)
     registry.find_model_type(registry.detect_model_type(config), checkpoint.name)
     if checkpoint.on_hub:
         checkpoint = checkpoint_files.find_checkpoint(name, **places)

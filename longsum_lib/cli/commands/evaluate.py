@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from longsum_lib.cli.data_arguments import add_data_arguments
+from longsum_lib.cli.interrupts import INTERRUPTED
 from longsum_lib.cli.numbers import whole_number as at_least
 from longsum_lib.corpus.documents import LONGEST, SHORTEST
 from longsum_lib.datasets import CORPUS, Source, is_file_name
@@ -62,9 +63,8 @@ def _add_writing(write: argparse._ArgumentGroup) -> None:
     write.add_argument(
         "--batch-size",
         type=at_least(1),
-        default=1,
         metavar="N",
-        help="documents at a time: faster on a GPU; an interruption loses at most these (default: 1)",
+        help="documents at a time, at most; an interruption loses at most these (default: what fits)",
     )
     write.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda … (default: auto)")
     write.add_argument("--dtype", default="auto", metavar="NAME", help="auto, fp32, bf16 or fp16 (default: auto)")
@@ -106,10 +106,15 @@ def run(args: argparse.Namespace) -> int:
         tokenizer = load_tokenizer(args.model)
         try:
             reports = [_report(args, source, model, tokenizer, store, progress) for source in sources]
-        except (KeyboardInterrupt, LongsumError):
+        except (KeyboardInterrupt, LongsumError, OSError) as error:
             progress.clear()
-            if path is not None and len(store):
-                say(f"{len(store)} summaries are in {path}; the same command with --resume goes on")
+            if path is None or not len(store):
+                raise
+            kept = f"{len(store)} summaries are in {path}; the same command with --resume goes on"
+            if isinstance(error, KeyboardInterrupt):
+                say(f"interrupted; {kept}")
+                return INTERRUPTED
+            say(kept)
             raise
     print(format_table(reports))
     if args.json:

@@ -11,13 +11,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(_: argparse.Namespace) -> int:
     """Print the bundled models and those of the hub; return the exit code."""
-    from longsum_lib.loading.checkpoint_files import bundled_models, read_json
+    from longsum_lib.loading.checkpoint_files import bundled_models, read_config
     from longsum_lib.loading.registry import MODEL_TYPES, detect_model_type, supported_hub_models
 
     print("Without a model: extract (sentences of the document; any length, any text)")
     print("\nBundled (trained on small synthetic reports, useless on other texts):")
     for name, folder in bundled_models().items():
-        config = read_json(folder / "config.json")
+        config = read_config(folder)
         entry = MODEL_TYPES.get(detect_model_type(config))
         tokens = config.get(entry.length_field) if entry and entry.length_field else None
         size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())

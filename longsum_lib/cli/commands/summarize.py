@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from longsum_lib.cli.evidence import check_evidence_options, find_evidence
 from longsum_lib.cli.explain import explain
+from longsum_lib.cli.job_arguments import is_job
 from longsum_lib.cli.summarize_arguments import add_summarize_arguments
 from longsum_lib.errors import DocumentError, DocumentTooLong, ForeignText, LongsumError, MissingExtra
 from longsum_lib.terminal import say
@@ -30,21 +31,30 @@ def run(options: argparse.Namespace) -> int:
     from longsum_lib.generation.reading import check_encoding
 
     check_encoding(options.encoding or "utf-8")
+    if is_job(options):
+        from longsum_lib.cli.job import run_summarize_job
+
+        return run_summarize_job(options, DEFAULT_MODEL)
     files = options.files
     check_evidence_options(options, len(files))
     if not files:
         if sys.stdin is None or sys.stdin.isatty():
             raise DocumentError("give a FILE, or - for standard input (see: longsum summarize --help)")
         files = ["-"]
+    if len(files) > 1:
+        from longsum_lib.cli.job import print_files
+
+        return print_files(options, DEFAULT_MODEL)
     texts, failed = _read_all(files, options)
     if not texts:
         return 1
     from longsum_lib.cli.printing import print_summary
     from longsum_lib.terminal import TerminalProgress, quiet_libraries
+    from longsum_lib.upstream.light import light_imports
 
     quiet_libraries()
     code = int(failed)
-    with TerminalProgress() as progress:
+    with TerminalProgress() as progress, light_imports():
         chosen = _choose_models(options, texts)
         code = code if len(chosen) == len(texts) else 2
         named = next((model for _, _, model in chosen if model != EXTRACT), None)
@@ -120,9 +130,8 @@ def _summarize_one(
         given = {"device": options.device, "dtype": options.dtype}
         loading = {key: None if value == "auto" else value for key, value in given.items()}
         return summarize(text, EXTRACT, **writing, **how, **loading, quantization=options.quantize)
-    shown = progress if progress.visible else None
     anyway = options.anyway
-    return summarize(text, model, tokenizer=tokenizer, anyway=anyway, progress=shown, **writing, **how)
+    return summarize(text, model, tokenizer=tokenizer, anyway=anyway, progress=progress, **writing, **how)
 
 
 def _report(name: str, error: LongsumError, several: bool) -> None:

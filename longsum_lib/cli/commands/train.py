@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
+from typing import TYPE_CHECKING
 
 from longsum_lib.cli.fine_tune import ONLY_HERE, add_finetune_arguments, given_options, run_finetune
 from longsum_lib.cli.numbers import positive, whole_number
 from longsum_lib.errors import OptionError
 from longsum_lib.places import check_folder
 from longsum_lib.terminal import quiet_libraries, say
-from longsum_lib.tiny.recipes import TINY_MODELS
-from longsum_lib.tiny.stream import Recipe
-from longsum_lib.tiny.train import train
+from longsum_lib.tiny.mechanisms import MECHANISMS
+
+if TYPE_CHECKING:
+    from longsum_lib.tiny.stream import Recipe
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``longsum train``."""
     add_finetune_arguments(parser)
     argument = parser.add_argument
-    argument("--model", choices=list(TINY_MODELS), help="mechanism of the tiny model to train (default: led)")
+    argument("--model", choices=MECHANISMS, help="mechanism of the tiny model to train (default: led)")
     argument("--output", required=True, metavar="FOLDER", help="folder for checkpoints and the trained model")
     argument("--steps", type=whole_number(1), metavar="N", help="steps (default: those of the bundled model)")
     argument("--seed", type=whole_number(0), metavar="N", help="seed of weights and examples (default: 0)")
@@ -38,6 +41,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _chosen_recipe(args: argparse.Namespace) -> Recipe:
     """The mechanism's recipe with what the command line changes."""
+    from longsum_lib.tiny.recipes import TINY_MODELS
+
     names = ("steps", "seed", "learning_rate", "tokens_per_batch")
     changes = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if "tokens_per_batch" in changes:
@@ -54,9 +59,14 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError(f"{foreign[0]} is for fine-tuning: longsum train MODEL --dataset NAME --output FOLDER")
     check_folder(args.output, "--output")
     quiet_libraries()
+    from longsum_lib.tiny.train import train
+    from longsum_lib.training.progress import lines_of_progress
+
+    bars = sys.stderr is not None and sys.stderr.isatty()
     run = {"mechanism": args.model or "led", "resume": args.resume, "save_steps": args.save_steps}
     try:
-        train(args.output, _chosen_recipe(args), **run)
+        callbacks = [] if bars else [lines_of_progress()]
+        train(args.output, _chosen_recipe(args), progress=bars, callbacks=callbacks, **run)
     except KeyboardInterrupt:
         say(f"stopped; the same command with --resume goes on from the last checkpoint in {args.output}")
         return 130

@@ -52,6 +52,34 @@ _REFUSED = {
     b"fLaC": ("a sound (FLAC)", _ONLY_TEXT),
     b"\x1aE\xdf\xa3": ("a film (Matroska)", _ONLY_TEXT),
     b"\x7fELF": ("a program", _ONLY_TEXT),
+    b"MZ": ("a program", _ONLY_TEXT),
+    b"\xca\xfe\xba\xbe": ("a program", _ONLY_TEXT),
+    b"\xcf\xfa\xed\xfe": ("a program", _ONLY_TEXT),
+    b"\x00asm": ("a program", _ONLY_TEXT),
+    b"LZIP": ("compressed with lzip", "unpack it first"),
+    b"\x04\x22\x4d\x18": ("compressed with lz4", "unpack it first"),
+    b"\x1f\x9d": ("compressed with compress", "unpack it first"),
+    b"MSCF": ("a cabinet archive", "unpack it first"),
+    b"!<arch>\n": ("an archive", "unpack it first"),
+    b"\xff\x0a": ("a JPEG XL image", _ONLY_TEXT),
+    b"\x00\x00\x00\x0cjP  ": ("a JPEG 2000 image", _ONLY_TEXT),
+    b"8BPS": ("a Photoshop image", _ONLY_TEXT),
+    b"gimp xcf": ("a GIMP image", _ONLY_TEXT),
+    b"\x00\x00\x01\x00": ("an icon", _ONLY_TEXT),
+    b"FORM\x00": ("a sound (AIFF)", _ONLY_TEXT),
+    b"MThd\x00\x00\x00\x06": ("a sound (MIDI)", _ONLY_TEXT),
+    b"#!AMR": ("a sound (AMR)", _ONLY_TEXT),
+    **dict.fromkeys((b"\xff\xf3", b"\xff\xf2", b"\xff\xfa"), ("a sound (MP3)", _ONLY_TEXT)),
+    **dict.fromkeys((b"\xff\xf1", b"\xff\xf9"), ("a sound (AAC)", _ONLY_TEXT)),
+    b"FLV\x01": ("a film (Flash)", _ONLY_TEXT),
+    b"0&\xb2u\x8ef\xcf\x11": ("a sound or a film (Windows Media)", _ONLY_TEXT),
+    b"\x00\x00\x01\xba": ("a film (MPEG)", _ONLY_TEXT),
+    b"\x00\x00\x01\xb3": ("a film (MPEG)", _ONLY_TEXT),
+    b"\x93NUMPY": ("an array of numbers (NumPy)", _ONLY_TEXT),
+    b"\x89HDF\r\n": ("a data file (HDF5)", _ONLY_TEXT),
+    b"PAR1": ("a table (Parquet)", "its rows are for longsum evaluate and longsum train"),
+    b"bplist00": ("a property list", _ONLY_TEXT),
+    **dict.fromkeys((b"wOFF", b"wOF2", b"OTTO\x00", b"\x00\x01\x00\x00\x00"), ("a font", _ONLY_TEXT)),
     b"SQLite format 3\x00": ("a database (SQLite)", _ONLY_TEXT),
 }
 _OFFICE = {
@@ -94,10 +122,12 @@ def find_kind(data: bytes, name: str) -> str:
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _kind_of_archive(data, name)
     for signature, (kind, advice) in _REFUSED.items():
-        if data.startswith(signature):
+        if data.startswith(signature) and (signature in _WRITTEN or not _is_written(signature, data)):
             raise DocumentError(f"{name} is {kind}, not plain text; {advice}")
     if data[4:8] == b"ftyp":
         raise DocumentError(f"{name} is a film, a sound or an image (MP4), not plain text; {_ONLY_TEXT}")
+    if data[257:262] == b"ustar":
+        raise DocumentError(f"{name} is a tar archive, not plain text; unpack it, and give the files")
     if data[60:68] == b"BOOKMOBI":
         raise DocumentError(f"{name} is a Kindle book, not plain text; convert it to EPUB first")
     for pattern, kind in ((_VTT, "vtt"), (_SRT, "srt"), (_HTML, "html")):
@@ -107,6 +137,22 @@ def find_kind(data: bytes, name: str) -> str:
     if suffix in _PACKED:
         raise DocumentError(f"{name} is named like {_PACKED[suffix]} and is none; perhaps it was not saved completely")
     return _SUFFIXES.get(suffix, "text")
+
+
+# Formats that are text themselves.
+_WRITTEN = (b"{\\rtf", b"%!PS")
+
+
+def _is_written(signature: bytes, data: bytes) -> bool:
+    """Whether a signature of letters begins a text: "ID3 tags are …", "RIFF stands for …"."""
+    start = data[:1024]
+    if not signature.isascii() or not signature.decode().isprintable() or b"\0" in start:
+        return False
+    try:
+        start.decode()
+    except UnicodeDecodeError as error:
+        return len(data) > len(start) and error.start > len(start) - 4  # the start may end inside a character
+    return True
 
 
 def _kind_of_archive(data: bytes, name: str) -> str:

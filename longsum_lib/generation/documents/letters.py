@@ -6,13 +6,8 @@ import re
 import unicodedata
 
 from longsum_lib.generation.documents.hyphens import join_lines, known_words
+from longsum_lib.generation.invisible import remove_invisible
 
-# Soft hyphen, zero-width space, word joiner, byte-order mark, marks of writing direction. The zero-width joiners
-# (U+200C, U+200D) stay: Persian, Hindi and emoji are spelled with them.
-_INVISIBLE = dict.fromkeys(
-    (0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF)
-)
-_SOFT_LINE_END = re.compile("\u00ad[ \t]*\n[ \t]*")
 _CUT_WORD = re.compile(r"(?<![^\W\d_])([^\W\d_]+-)\n[ \t]*(?=[^\W\d_])")
 _LIGATURES = {letter: unicodedata.normalize("NFKC", chr(letter)) for letter in range(0xFB00, 0xFB07)}
 
@@ -24,7 +19,7 @@ def visible(text: str) -> str:
         >>> visible("\ufeffa docu\u00adment")
         'a document'
     """
-    return _SOFT_LINE_END.sub("", text).translate(_INVISIBLE)
+    return remove_invisible(text)[0]
 
 
 def without_cut_words(text: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
 
 from longsum_lib.errors import LongsumWarning, MissingExtra
 from longsum_lib.generation.document_text import DocumentText
 from longsum_lib.generation.documents.kinds import find_kind
+from longsum_lib.generation.invisible import counting
 from longsum_lib.generation.reading import check_encoding, decode_text, read_bytes
 
 
@@ -50,6 +52,12 @@ def read_document(
         check_encoding(encoding)
     name = "standard input" if os.fspath(source) == "-" else os.fspath(source)
     data = read_bytes(os.fspath(source), name)
+    with counting() as counts:
+        document = _read(data, name, encoding, speakers, times)
+    return dataclasses.replace(document, invisible=sum(counts))
+
+
+def _read(data: bytes, name: str, encoding: str | None, speakers: bool, times: bool) -> DocumentText:
     kind = find_kind(data, name)
     if kind == "pdf":
         from longsum_lib.generation.documents.pdf import read_pdf
@@ -74,7 +82,7 @@ def read_document(
         try:
             return read_markdown(text, name)
         except MissingExtra as error:  # it reads well enough as it is
-            warnings.warn(f"{name} is read with its marks: {error}", LongsumWarning, stacklevel=2)
+            warnings.warn(f"{name} is read with its marks: {error}", LongsumWarning, stacklevel=3)
     if kind in ("srt", "vtt"):
         from longsum_lib.generation.documents.transcripts import read_transcript
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from longsum_lib.errors import OptionError
+from longsum_lib.upstream.accelerate import running_device
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,14 +72,14 @@ def _weights(model: PreTrainedModel, document: list[int], summary: list[int]) ->
 
     from longsum_lib.loading.registry import model_type_of
 
-    ids = torch.tensor([document], device=model.device)
+    ids = torch.tensor([document], device=running_device(model))
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if model_type_of(model.config).first_token_global:
         inputs["global_attention_mask"] = torch.zeros_like(ids)
         inputs["global_attention_mask"][:, 0] = 1
     start = model.generation_config.decoder_start_token_id
     start = model.config.decoder_start_token_id if start is None else start
-    decoder_ids = torch.tensor([[start, *summary[:-1]]], device=model.device)
+    decoder_ids = torch.tensor([[start, *summary[:-1]]], device=running_device(model))
     training = model.training
     model.eval()
     try:

@@ -183,6 +183,15 @@ class BigBirdPegasusDecoder(BigBirdPegasusPreTrainedModel):
         self.gradient_checkpointing = False
         self.post_init()
 
+    @property
+    def last_norm(self) -> nn.Module:
+        """The norm of the last states, whatever its name says."""
+        return self.layernorm_embedding
+
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``."""
+        return self.embed_tokens(tokens) + self.embed_positions(positions)
+
     @takes()
     def forward(
         self,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import warnings
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from longsum_lib.errors import CorruptCheckpoint, LongsumWarning
+from longsum_lib.models.core.header import Stored
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -97,43 +98,44 @@ def check_numbers(model: PreTrainedModel, name: str) -> None:
             )
 
 
-def check_stored_kinds(files: list[Path], name: str, quantized: bool) -> None:
-    """Refuse weights that are stored as whole numbers or truth values though nothing says how they were quantized.
+def check_stored_kinds(tensors: Mapping[str, Stored], name: str, quantization: object) -> None:
+    """Refuse weights whose number formats are not those that the config tells of.
 
     Args:
-        files: The checkpoint's weight files.
-        name: Its name, for messages.
-        quantized: Whether its config has a quantization entry.
+        tensors: What the headers of the weight files say.
+        name: The checkpoint's name, for messages.
+        quantization: ``quantization_config`` of its config; None without one.
 
     Raises:
-        CorruptCheckpoint: there are some.
+        CorruptCheckpoint: Weights are whole numbers or truth values and nothing says how they were quantized, or they
+            are plain numbers and the config says that they are quantized.
     """
-    if quantized:
+    if quantization is not None:
+        _check_quantized(tensors, name, quantization)
         return
-    for path in files:
-        for key, kind in _stored_kinds(path):
-            if key.endswith((".weight", ".bias")) and kind.lower() in _NO_FRACTIONS:
-                raise CorruptCheckpoint(
-                    f"{name}: {key} is stored as {kind}, and config.json has no quantization_config that says how to "
-                    "read it; expected numbers with fractions (fp32, bf16, fp16)"
-                )
+    for key, tensor in tensors.items():
+        if key.endswith((".weight", ".bias")) and tensor.kind.lower() in _NO_FRACTIONS:
+            raise CorruptCheckpoint(
+                f"{name}: {key} is stored as {tensor.kind}, and config.json has no quantization_config that says how "
+                "to read it; expected numbers with fractions (fp32, bf16, fp16)"
+            )
 
 
 _SAFETENSORS_KINDS = ("bool", "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64")
 _TORCH_KINDS = ("bool", "int8", "uint8", "int16", "int32", "int64")
 _NO_FRACTIONS = frozenset((*_SAFETENSORS_KINDS, *(f"torch.{kind}" for kind in _TORCH_KINDS)))
+# What bitsandbytes stores beside weights: the scales of int8, the state of 4 bits.
+_QUANTIZED = re.compile(r"\.SCB$|\.weight\.(absmax|quant_map|quant_state)|\.weight_format$")
 
 
-def _stored_kinds(path: Path) -> list[tuple[str, str]]:
-    """Names and number formats of the tensors in a file, without reading them."""
-    if path.suffix == ".safetensors":
-        from safetensors import safe_open
-
-        with safe_open(path, "pt") as file:
-            return [(key, file.get_slice(key).get_dtype()) for key in file.keys()]  # noqa: SIM118 - no dict
-    import zipfile
-
-    if path.suffix != ".bin" or not zipfile.is_zipfile(path):
-        return []
-    stored = torch.load(path, map_location="meta", mmap=True, weights_only=True)
-    return [(key, str(value.dtype)) for key, value in stored.items() if isinstance(value, torch.Tensor)]
+def _check_quantized(tensors: Mapping[str, Stored], name: str, quantization: object) -> None:
+    if not isinstance(quantization, Mapping):
+        kind = type(quantization).__name__
+        raise CorruptCheckpoint(f"{name}: config.json has a quantization_config of kind {kind}, expected an object")
+    bits = [field for field in ("load_in_4bit", "load_in_8bit") if quantization.get(field)]
+    method = quantization.get("quant_method") or ("bitsandbytes" if bits else "")
+    if method == "bitsandbytes" and tensors and not any(map(_QUANTIZED.search, tensors)):
+        raise CorruptCheckpoint(
+            f"{name}: config.json has a quantization_config (bitsandbytes), but its weights are plain numbers; take "
+            "that entry out of config.json, and quantize while loading, with quantization"
+        )

@@ -17,6 +17,7 @@ from longsum_lib.models.core.cache import SharedCache, beams_per_document, with_
 from longsum_lib.models.core.few_rows import attend_documents, attend_rows
 from longsum_lib.models.core.looking import Freedom, observed
 from longsum_lib.models.core.masks import cross_mask, decoder_mask
+from longsum_lib.models.core.step.parts import DecoderParts
 from longsum_lib.upstream.torch import tracing, transforming
 from longsum_lib.upstream.transformers import output_of
 
@@ -264,6 +265,12 @@ class DecoderLayer(FeedForward, GradientCheckpointingLayer):
         self.fc1 = nn.Linear(d_model, config.decoder_ffn_dim, bias=ffn_bias)
         self.fc2 = nn.Linear(config.decoder_ffn_dim, d_model, bias=ffn_bias)
         self.final_layer_norm = nn.LayerNorm(d_model)
+
+    def parts(self) -> DecoderParts:
+        """Return what the layer is made of."""
+        norms = (self.self_attn_layer_norm, self.encoder_attn_layer_norm, self.final_layer_norm)
+        inner, outer = (self.fc1,), self.fc2
+        return DecoderParts(self.self_attn, self.encoder_attn, inner, self.activation_fn, outer, norms, self.pre_norm)
 
     def _block(self, states: Tensor, norm: nn.LayerNorm, function: Callable[[Tensor], Tensor]) -> Tensor:
         if self.pre_norm:

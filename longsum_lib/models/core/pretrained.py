@@ -15,6 +15,9 @@ from transformers import PreTrainedModel
 from longsum_lib.errors import CorruptCheckpoint, OptionError, UnknownOption
 from longsum_lib.loading import checkpoint_files
 from longsum_lib.models.core.arrived import check_arrived, check_stored_kinds
+from longsum_lib.models.core.header import read_headers
+from longsum_lib.models.core.sizes import check_sizes
+from longsum_lib.upstream.torch import nothing_drawn_without_memory
 from longsum_lib.upstream.transformers import LOADING_OPTIONS
 
 logger = logging.getLogger(__name__)
@@ -42,18 +45,19 @@ class CheckedLoading:
                 Heads that the class adds for fine-tuning may be missing and are named in a warning.
         """
         if _judged_by_caller.get():
-            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)  # type: ignore[misc]
+            with nothing_drawn_without_memory():
+                return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)  # type: ignore[misc]
         if kwargs.pop("trust_remote_code", False):
             say_no_code_runs(cls)
         check_options(cls, f"{cls.__name__}.from_pretrained", kwargs)
         name = str(pretrained_model_name_or_path)
         wants_info = kwargs.pop("output_loading_info", False)
-        model, info = super().from_pretrained(  # type: ignore[misc]  # PreTrainedModel comes after it
-            pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
-        )
         if os.path.isdir(name) and not kwargs.get("state_dict"):
-            folder = Path(name, kwargs.get("subfolder") or "")
-            check_stored_kinds(_whole_files(folder), name, hasattr(model.config, "quantization_config"))
+            _check_folder(cls, name, kwargs)
+        with nothing_drawn_without_memory():
+            model, info = super().from_pretrained(  # type: ignore[misc]  # PreTrainedModel comes after it
+                pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
+            )
         check_arrived(model, name, info)
         return (model, info) if wants_info else model
 
@@ -126,8 +130,27 @@ def check_options(cls: type[PreTrainedModel], owner: str, kwargs: Mapping[str, A
             raise UnknownOption.of(owner, name, known=[*also, *LOADING_OPTIONS, *written])
 
 
+def _check_folder(cls: type[PreTrainedModel], name: str, kwargs: Mapping[str, Any]) -> None:
+    """Check what a folder's files say about each other, before transformers reads them."""
+    folder = Path(name, kwargs.get("subfolder") or "")
+    checkpoint_files.check_shard_names(folder)
+    if not (folder / "config.json").is_file():
+        return
+    fields = checkpoint_files.read_config(folder)
+    tensors = read_headers(_whole_files(folder))
+    if kwargs.get("variant") or kwargs.get("gguf_file") or kwargs.get("key_mapping"):
+        return
+    check_stored_kinds(tensors, name, fields.get("quantization_config"))
+    if not kwargs.get("config") and cls.__name__.endswith(_WHOLE):
+        check_sizes(name, fields, cls.config_class, tensors)
+
+
+# Classes of whole models; a part of one, such as LEDEncoder, needs not all that the config tells of.
+_WHOLE = ("Model", "ForConditionalGeneration", "Classification", "ForQuestionAnswering", "ForMaskedLM")
+
+
 def _whole_files(folder: Path) -> list[Path]:
-    """Weight files by their usual names; none where they have others (a variant), which transformers has read."""
+    """Weight files by their usual names; none where they have others (a variant), which transformers reads itself."""
     try:
         return checkpoint_files.weight_files(folder)
     except CorruptCheckpoint:

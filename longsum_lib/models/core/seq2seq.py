@@ -12,6 +12,7 @@ from transformers.utils import ModelOutput
 from longsum_lib.models.core.arguments import takes
 from longsum_lib.models.core.few_rows import linear_of_few
 from longsum_lib.models.core.layers import shift_tokens_right, token_loss
+from longsum_lib.models.core.step.generating import steps
 from longsum_lib.upstream.peft import advise
 from longsum_lib.upstream.transformers import cache_in, output_of
 
@@ -151,6 +152,7 @@ class ConditionalGeneration:
     """
 
     @takes()
+    @steps(Seq2SeqLMOutput)
     def forward(
         self,
         input_ids: Tensor | None = None,

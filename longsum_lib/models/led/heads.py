@@ -19,6 +19,7 @@ from longsum_lib.models.core.few_rows import linear_of_few
 from longsum_lib.models.core.heads import ClassificationHead, classification_loss, last_end, rows_at, span_loss
 from longsum_lib.models.core.layers import shift_tokens_right, token_loss
 from longsum_lib.models.core.seq2seq import handed_on
+from longsum_lib.models.core.step.generating import steps
 from longsum_lib.models.led.model import LEDDecoder, LEDEncoder, LEDModel, LEDPreTrainedModel
 from longsum_lib.models.led.tokenizer import LEDTokenizer, PreTrainedTokenizerFast
 from longsum_lib.upstream.transformers import make_known
@@ -61,6 +62,7 @@ class LEDForConditionalGeneration(LEDPreTrainedModel, SharedGenerationMixin):
         return embeddings
 
     @takes()
+    @steps(LEDSeq2SeqLMOutput)
     def forward(
         self,
         input_ids: Tensor | None = None,

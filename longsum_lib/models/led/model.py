@@ -162,6 +162,12 @@ class LEDDecoder(LEDPreTrainedModel):
         self.gradient_checkpointing = False
         self.post_init()
 
+    last_norm: nn.Module | None = None
+
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``."""
+        return self.layernorm_embedding(self.embed_tokens(tokens) + self.embed_positions(positions))
+
     @takes()
     def forward(
         self,

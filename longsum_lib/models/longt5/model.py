@@ -34,6 +34,7 @@ from longsum_lib.models.core.looking import freedom_of
 from longsum_lib.models.core.masks import to_padding
 from longsum_lib.models.core.pretrained import CheckedLoading
 from longsum_lib.models.core.seq2seq import EncoderDecoder, handed_on
+from longsum_lib.models.core.step.generating import steps
 from longsum_lib.models.longt5.layer import LongT5DecoderBlock, LongT5EncoderBlock, RMSNorm, bias_table, spread
 from longsum_lib.upstream.torch import tracing
 from longsum_lib.upstream.transformers import embeddings_are_one, make_known
@@ -212,6 +213,22 @@ class LongT5Decoder(LongT5Stack):
         """The blocks."""
         return self.block
 
+    @property
+    def last_norm(self) -> RMSNorm:
+        """The norm of the last states."""
+        return self.final_layer_norm
+
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``; ``(rows, d_model)``. Positions are biases of the attention here."""
+        return self.embed_tokens(tokens)
+
+    def bias_by_distance(self, length: int) -> Tensor:
+        """Return block 0's bias ``(heads, length)`` of keys that lie 0, 1, … tokens before the query."""
+        embedding = self.block[0].layer[0].attention.relative_attention_bias
+        back = -torch.arange(length, device=embedding.weight.device)
+        table = bias_table(embedding, back.device)
+        return distance_bias(table, back, bidirectional=False, max_distance=self.max_distance)
+
     def position_bias(self, length: int, past: int | Tensor, keys: int, device: torch.device) -> Tensor:
         """Return block 0's bias ``(1, heads, length, keys)`` of new tokens to all keys in the cache."""
         table = bias_table(self.block[0].layer[0].attention.relative_attention_bias, device)
@@ -284,7 +301,14 @@ class LongT5ForConditionalGeneration(EncoderDecoder, SharedGenerationMixin, Long
         self.lm_head = spread(nn.Linear(config.d_model, config.vocab_size, bias=False), 1.0)
         self.post_init()
 
+    @property
+    def head_scale(self) -> float:
+        """Factor of the states that the head reads."""
+        scales = getattr(self.config, "scale_decoder_outputs", self.config.tie_word_embeddings)
+        return self.config.d_model**-0.5 if scales else 1.0
+
     @takes()
+    @steps(Seq2SeqLMOutput)
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -320,8 +344,7 @@ class LongT5ForConditionalGeneration(EncoderDecoder, SharedGenerationMixin, Long
             return_dict=True,
         )
         states = outputs.last_hidden_state
-        if getattr(self.config, "scale_decoder_outputs", self.config.tie_word_embeddings):
-            states = states * self.config.d_model**-0.5
+        states = states if self.head_scale == 1.0 else states * self.head_scale
         logits = linear_of_few(self.lm_head, states)
         output = Seq2SeqLMOutput(loss=token_loss(logits, labels), logits=logits, **handed_on(outputs))
         return output if return_dict else output.to_tuple()

@@ -18,6 +18,7 @@ from longsum_lib.models.core.few_rows import linear_of_few
 from longsum_lib.models.core.heads import ClassificationHead, classification_loss, last_end, rows_at, span_loss
 from longsum_lib.models.core.layers import shift_tokens_right, token_loss
 from longsum_lib.models.core.seq2seq import handed_on
+from longsum_lib.models.core.step.generating import steps
 from longsum_lib.models.lsg.base import LSGPreTrainedModel
 from longsum_lib.models.lsg.config import LSGBartConfig, LSGFields, LSGPegasusConfig
 from longsum_lib.models.lsg.model import (
@@ -56,6 +57,10 @@ class _ForConditionalGeneration(LSGPreTrainedModel, SharedGenerationMixin):
         self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.post_init()
 
+    def seen_by_decoder(self, attention_mask: Tensor | None) -> Tensor | None:
+        """Return which of the encoder's rows the decoder sees: ``(batch, [globals +] length)``, ``None`` = all."""
+        return self.model._cross_mask(attention_mask)
+
     def resize_token_embeddings(self, *args, **kwargs) -> nn.Embedding:
         """Resize embedding, head and logits bias; arguments as in transformers."""
         embeddings = super().resize_token_embeddings(*args, **kwargs)
@@ -64,6 +69,7 @@ class _ForConditionalGeneration(LSGPreTrainedModel, SharedGenerationMixin):
         return embeddings
 
     @takes()
+    @steps(Seq2SeqLMOutput)
     def forward(
         self,
         input_ids: Tensor | None = None,

@@ -151,6 +151,17 @@ class LSGDecoder(LSGStack):
         super().__init__(config, nn.ModuleList(layers), config.decoder_layerdrop)
         self.post_init()
 
+    @property
+    def last_norm(self) -> nn.Module | None:
+        """The norm of the last states; BART has none."""
+        return self.layer_norm if self.is_pegasus else None
+
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``."""
+        embeds = self.embed_tokens(tokens)
+        embeds = embeds if self.embed_scale == 1.0 else embeds * self.embed_scale
+        return self.norm_input(embeds + self.embed_positions(positions, 1))
+
     @takes()
     def forward(
         self,
@@ -191,7 +202,7 @@ class LSGDecoder(LSGStack):
             encoder_states=encoder_hidden_states,
             encoder_padding=to_padding(encoder_attention_mask),
             cache=cache,
-            final_norm=self.layer_norm if self.is_pegasus else None,
+            final_norm=self.last_norm,
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
         )
