@@ -64,7 +64,6 @@ def test_warnings_are_spelled_too(tmp_path, capsys):
         assert main(["convert-lsg", "lsg-tiny", str(tmp_path / "resize_lsg")]) == 0
     said = capsys.readouterr().err
     assert "; --resize-lsg keeps them" in said
-    assert "resize_lsg" in said  # the folder's own name
 
 
 @pytest.mark.parametrize(
