@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 
@@ -28,9 +28,11 @@ from longsum_lib.upstream.accelerate import running_device
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList
+    from transformers.generation.utils import GenerationMixin
 
     from longsum_lib.generation.batches.loop import Loop, Take
     from longsum_lib.generation.batches.prepare import Prepared
+    from longsum_lib.models.core.step.parts import Writes
 
 Name = TypeVar("Name")
 """What a caller calls a document."""
@@ -218,7 +220,7 @@ class Writer:
         from longsum_lib.models.core.step.products import Unreadable
 
         try:
-            decoder = StepDecoder(self.model)
+            decoder = StepDecoder(cast("Writes", self.model))
         except Unreadable:
             return None
         room = Room(self.model, self.beams, self.max_new_tokens, self.options.batch_size)
@@ -273,7 +275,7 @@ class Writer:
             stack.enter_context(torch.inference_mode())
             stack.enter_context(self._reading())
             criteria = stack.enter_context(self._writing())
-            output = self.model.generate(**inputs, **self.generate, stopping_criteria=criteria)
+            output = cast("GenerationMixin", self.model).generate(**inputs, **self.generate, stopping_criteria=criteria)
         return [self._decode(row.tolist()) for row in output]
 
     @contextlib.contextmanager
@@ -321,7 +323,7 @@ class Writer:
         forced = self.model.generation_config.forced_eos_token_id is not None
         complete = first_end is not None and not (forced and first_end == self.max_new_tokens - 1)
         summary = ids if first_end is None else ids[:first_end]
-        text = self.tokenizer.decode(summary, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text = str(self.tokenizer.decode(summary, skip_special_tokens=True, clean_up_tokenization_spaces=False))
         special = set(self.tokenizer.all_special_ids)
         tokens = sum(token not in special for token in summary)
         # Pegasus tokenizers spell a line break as <n>.
@@ -335,13 +337,14 @@ class Writer:
             yield
             return
 
+        layers_done = 0
+
         @harmless
         def layer_done(*_: object) -> None:
             nonlocal layers_done
             layers_done += 1
             report(Progress("reading", min(layers_done, len(layers)), len(layers), self._part, self._parts))
 
-        layers_done = 0
         encoder = self.model.get_encoder()
         layers = list(getattr(encoder, "layers", None) or getattr(encoder, "block", None) or [])
         hooks = [layer.register_forward_hook(layer_done) for layer in layers]
@@ -362,9 +365,12 @@ class Writer:
             return
         from transformers import StoppingCriteria, StoppingCriteriaList
 
+        def tokens_done(count: int) -> None:
+            report(Progress("writing", count, self.max_new_tokens, self._part, self._parts))
+
         class TokenDone(StoppingCriteria):
-            def __call__(criterion, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
-                report(Progress("writing", input_ids.shape[1] - 1, self.max_new_tokens, self._part, self._parts))
+            def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
+                tokens_done(input_ids.shape[1] - 1)
                 return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
         yield StoppingCriteriaList([TokenDone()])
@@ -394,8 +400,8 @@ def _max_new_tokens(model: PreTrainedModel, writing: Writing, files: Mapping[str
                 f" is {value + extra:,}, but the model can write at most {most + extra:,} tokens",
             )
     if asked is not None:
-        return asked
-    own = files.get("max_new_tokens") or (files.get("max_length", 0) - 1)
+        return int(asked)
+    own: int = files.get("max_new_tokens") or (files.get("max_length", 0) - 1)
     own = min(own, MOST_DEFAULT_NEW_TOKENS) if own > 0 else DEFAULT_NEW_TOKENS
     if shortest > own:
         own = 2 * shortest  # the caller's minimum beats the file's maximum, and leaves room to end a sentence

@@ -221,11 +221,12 @@ def _from_checkpoint(
     with auto.quiet_transformers(), auto.explained(checkpoint.name), judged_by_caller():
         config = family.config().from_pretrained(checkpoint.folder)
         _set_options(config, lsg)
-        model, info = kind.from_pretrained(
+        both: Any = kind.from_pretrained(
             checkpoint.folder, config=config, output_loading_info=True, weights_only=True, dtype="auto"
         )
     made_here = ("global_embeddings", "final_logits_bias", *(["embed_positions"] if family.stem == "Pegasus" else []))
-    _check_missing(checkpoint.name, kind, info["missing_keys"], made_here)
+    model: PreTrainedModel = both[0]
+    _check_missing(checkpoint.name, kind, both[1]["missing_keys"], made_here)
     arrived.check_numbers(model, checkpoint.name)
     return model.eval(), was_lsg, str(checkpoint.folder)
 
@@ -238,7 +239,8 @@ def _from_model(
     fields = {k: v for k, v in model.config.to_dict().items() if k not in ("architectures", "model_type")}
     config = family.config()(**fields)
     _set_options(config, lsg)
-    converted = kind(config).to(device=model.device, dtype=model.dtype)
+    converted: Any = kind(config)
+    converted.to(device=model.device, dtype=model.dtype)
     result = converted.load_state_dict(model.state_dict(), strict=False)
     _check_missing(type(model).__name__, kind, result.missing_keys, ("global_embeddings",))
     if getattr(model, "generation_config", None) is not None and converted.can_generate():
@@ -277,7 +279,7 @@ def _check_missing(name: str, kind: type, missing: Iterable[str], made_here: tup
 
 def _tables(model: PreTrainedModel) -> Tables:
     family, _ = _family(model.config.model_type, type(model).__name__)
-    base = getattr(model, family.prefix, model)
+    base: Any = getattr(model, family.prefix, model)
     if not hasattr(base, "embeddings"):
         encoder = base.encoder
         positions = encoder.embed_positions.weight.detach()[family.extra_positions :]

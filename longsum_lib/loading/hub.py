@@ -1,13 +1,31 @@
 """Getting a checkpoint from the hub, with one clear error for each way in which that can fail."""
 
+from __future__ import annotations
+
 import errno
 import os
 from pathlib import Path
+from typing import TypedDict
 
 from longsum_lib.errors import CheckpointError, CorruptCheckpoint, ModelNotFound, NoNetwork, OptionError
 
 _SUFFIXES = (".json", ".model", ".txt")
 _ASK_SECONDS = 10.0
+
+
+class HubOptions(TypedDict, total=False):
+    """Where a checkpoint on the hub comes from, as :func:`download` takes it."""
+
+    revision: str | None
+    cache_dir: str | os.PathLike[str] | None
+    token: str | bool | None
+    local_files_only: bool
+
+
+class _Places(TypedDict):
+    revision: str | None
+    cache_dir: Path | None
+    token: str | bool | None
 
 
 def download(
@@ -16,7 +34,7 @@ def download(
     weights: bool = True,
     hint: str = "",
     revision: str | None = None,
-    cache_dir: str | os.PathLike | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
 ) -> Path:
@@ -50,7 +68,8 @@ def download(
         RevisionNotFoundError,
     )
 
-    places = {"revision": revision, "cache_dir": cache_dir, "token": token}
+    folder = None if cache_dir is None else Path(cache_dir)
+    places = _Places(revision=revision, cache_dir=folder, token=token)
     try:
         if local_files_only:
             return _from_cache(name, places, reason="local_files_only is set")
@@ -97,7 +116,7 @@ def _wanted_files(names: list[str], name: str, weights: bool) -> list[str]:
     raise CorruptCheckpoint(f"{name} has no weights for PyTorch on the hub (no model.safetensors)")
 
 
-def _from_cache(name: str, places: dict, reason: str, cause: Exception | None = None) -> Path:
+def _from_cache(name: str, places: _Places, reason: str, cause: Exception | None = None) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
