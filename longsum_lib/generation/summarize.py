@@ -176,10 +176,7 @@ def summarize(
         if any(foreign[i] for i in rest) and is_bundled(writer.name):
             warn_of_invention(writer.name)
         with evaluating(loaded):
-            chosen_texts = [
-                (texts[i], count_document(writer, texts[i], how, _which(number, rest)))
-                for number, i in enumerate(rest, 1)
-            ]
+            chosen_texts = [(texts[i], count_document(writer, texts[i], how, _which(i + 1, texts))) for i in rest]
             warn_about_model(writer)
             found.update(zip(rest, summarize_in_order(writer, chosen_texts, how), strict=True))
     seconds = time.perf_counter() - started

@@ -21,7 +21,8 @@ def _with_sizes(explorer: type[Explorer]) -> type[Explorer]:
     traits = {
         name: traitlets.Int(values[0], min=values[1]).tag(sync=True) for name, values in sizes.items() if values[1:]
     }
-    return type(explorer)(explorer.__name__, (explorer,), traits)
+    made: type[Explorer] = type(explorer)(explorer.__name__, (explorer,), traits)  # type: ignore[misc]  # its metaclass
+    return made
 
 
 class MechanismExplorer(_with_sizes(Explorer)):  # type: ignore[misc]  # made of a file
@@ -59,7 +60,8 @@ class MechanismExplorer(_with_sizes(Explorer)):  # type: ignore[misc]  # made of
 
     def all_state(self) -> dict[str, Any]:
         """Return the whole state, sizes of other mechanisms included."""
-        return super().state()
+        state: dict[str, Any] = super().state()
+        return state
 
     def state(self) -> dict[str, Any]:
         """Return what the explorer shows now: the sizes of its mechanism only."""
