@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from longsum_lib.errors import OptionError
+from longsum_lib.errors import Option, OptionError
 from longsum_lib.generation.options import Writing
 from longsum_lib.loading.auto import max_summary_tokens
 
@@ -34,16 +34,16 @@ _FLOATS = (
 def longest_summary(model: PreTrainedModel, writing: Writing, files: Mapping[str, Any]) -> int:
     """Return how many tokens a summary may have: what was asked for, else what the checkpoint's files say."""
     most = max_summary_tokens(model.config)
-    asked: int | None = writing.generate.get("max_new_tokens")
-    shortest: int = writing.generate.get("min_new_tokens") or 0
+    asked, shortest = writing.generate.get("max_new_tokens"), writing.generate.get("min_new_tokens") or 0
     for name, value in (("max_new_tokens", asked), ("min_new_tokens", shortest)):
         if most is not None and value is not None and value > most:
             extra = 1 if name in writing.names else 0
             raise OptionError(
-                f"{writing.name(name)} is {value + extra:,}, but the model can write at most {most + extra:,} tokens"
+                Option(writing.name(name)),
+                f" is {value + extra:,}, but the model can write at most {most + extra:,} tokens",
             )
     if asked is not None:
-        return asked
+        return int(asked)
     own: int = files.get("max_new_tokens") or (files.get("max_length", 0) - 1)
     own = min(own, MOST_DEFAULT_NEW_TOKENS) if own > 0 else DEFAULT_NEW_TOKENS
     if shortest > own:

@@ -9,12 +9,12 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 
 from longsum_lib.budget.fits import check_document_fits, too_large
-from longsum_lib.errors import CheckpointError, DocumentTooLong, NotEnoughMemory, OptionError, is_out_of_memory
+from longsum_lib.errors import CheckpointError, DocumentTooLong, NotEnoughMemory, Option, OptionError, is_out_of_memory
 from longsum_lib.generation.file_settings import read_file_settings
 from longsum_lib.generation.invisible import remove_invisible
 from longsum_lib.generation.lengths import LARGE, beginning, count_by_pieces, pieces, tokens_at_least
@@ -29,9 +29,11 @@ from longsum_lib.upstream.accelerate import running_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList
+    from transformers.generation.utils import GenerationMixin
 
     from longsum_lib.generation.batches.loop import Loop, Take
     from longsum_lib.generation.batches.prepare import Prepared
+    from longsum_lib.models.core.step.parts import Writes
 
 Name = TypeVar("Name")
 """What a caller calls a document."""
@@ -212,7 +214,7 @@ class Writer:
         from longsum_lib.models.core.step.products import Unreadable
 
         try:
-            decoder = StepDecoder(self.model)
+            decoder = StepDecoder(cast("Writes", self.model))
         except Unreadable:
             return None
         room = Room(self.model, self.beams, self.max_new_tokens, self.options.batch_size)
@@ -267,7 +269,7 @@ class Writer:
             stack.enter_context(torch.inference_mode())
             stack.enter_context(self._reading())
             criteria = stack.enter_context(self._writing())
-            output = self.model.generate(**inputs, **self.generate, stopping_criteria=criteria)
+            output = cast("GenerationMixin", self.model).generate(**inputs, **self.generate, stopping_criteria=criteria)
         return [self._decode(row.tolist()) for row in output]
 
     @contextlib.contextmanager
@@ -287,7 +289,7 @@ class Writer:
         pad = self.model.config.pad_token_id
         pad = self.tokenizer.pad_token_id if pad is None else pad
         if pad is None and len(set(map(len, documents))) > 1:
-            raise OptionError(f"{self.name} has no padding token; use batch_size=1")
+            raise OptionError(f"{self.name} has no padding token; use ", Option("batch_size", 1))
         ids = torch.full((len(documents), longest), 0 if pad is None else pad)  # (batch, length)
         mask = torch.zeros_like(ids)
         for row, document in enumerate(documents):
@@ -315,7 +317,7 @@ class Writer:
         forced = self.model.generation_config.forced_eos_token_id is not None
         complete = first_end is not None and not (forced and first_end == self.max_new_tokens - 1)
         summary = ids if first_end is None else ids[:first_end]
-        text = self.tokenizer.decode(summary, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text = str(self.tokenizer.decode(summary, skip_special_tokens=True, clean_up_tokenization_spaces=False))
         special = set(self.tokenizer.all_special_ids)
         tokens = sum(token not in special for token in summary)
         # Pegasus tokenizers spell a line break as <n>.
@@ -329,13 +331,14 @@ class Writer:
             yield
             return
 
+        layers_done = 0
+
         @harmless
         def layer_done(*_: object) -> None:
             nonlocal layers_done
             layers_done += 1
             report(Progress("reading", min(layers_done, len(layers)), len(layers), self._part, self._parts))
 
-        layers_done = 0
         encoder = self.model.get_encoder()
         layers = list(getattr(encoder, "layers", None) or getattr(encoder, "block", None) or [])
         hooks = [layer.register_forward_hook(layer_done) for layer in layers]
@@ -356,9 +359,12 @@ class Writer:
             return
         from transformers import StoppingCriteria, StoppingCriteriaList
 
+        def tokens_done(count: int) -> None:
+            report(Progress("writing", count, self.max_new_tokens, self._part, self._parts))
+
         class TokenDone(StoppingCriteria):
-            def __call__(criterion, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
-                report(Progress("writing", input_ids.shape[1] - 1, self.max_new_tokens, self._part, self._parts))
+            def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
+                tokens_done(input_ids.shape[1] - 1)
                 return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
         yield StoppingCriteriaList([TokenDone()])
