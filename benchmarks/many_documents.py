@@ -31,6 +31,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 LENGTHS = (512, 1024, 1536, 2048, 2560, 3072, 3584, 4096)
 NEW_TOKENS = 64
+EARLIER = "commit bee34a5, its cache named as transformers 5.24 names it"
 NOTE = "Documents that are written together beside one at a time and beside padded batches; CPU seconds, in turns."
 ROUNDS = {"tiny": 3, "decoding": 3, "transformers": 2, "streamed": 1, "rate": 1}
 
@@ -272,7 +273,8 @@ def in_process(case: str, program: str, library: Path) -> dict[str, Any]:
     """Run a program with the files of one version, in a process of its own and one thread."""
     paths = os.pathsep.join([str(library), str(ROOT)])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    line = [sys.executable, str(Path(__file__).resolve()), "--program", case, program]
+    # -P: not the folder of this file, which has a module cuda, before everything else.
+    line = [sys.executable, "-P", str(Path(__file__).resolve()), "--program", case, program]
     found = subprocess.run(line, env=environment, capture_output=True, text=True, cwd=library)
     if found.returncode:
         raise RuntimeError(found.stderr[-2000:])
@@ -290,10 +292,10 @@ WORK = {
 }
 
 
-def run_in_turns(case: str, earlier: Path) -> dict[str, list[dict[str, Any]]]:
+def run_in_turns(case: str, earlier: Path, rounds: int) -> dict[str, list[dict[str, Any]]]:
     """Run a case's programs in turns; every second round in the opposite order."""
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in PROGRAMS[case]}
-    for number in range(ROUNDS[case]):
+    for number in range(rounds):
         for name in list(runs) if number % 2 == 0 else list(reversed(runs)):
             runs[name].append(in_process(case, name, earlier if name == "earlier" else ROOT))
             shown = {key: value for key, value in runs[name][-1].items() if key not in ("ids", "texts")}
@@ -323,6 +325,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("earlier", type=Path, nargs="?")
     parser.add_argument("--cases", nargs="+", choices=PROGRAMS, default=list(PROGRAMS))
+    parser.add_argument("--rounds", type=int, help="how often each program runs (default: 1 to 3)")
     parser.add_argument("--program", nargs=2, metavar=("CASE", "NAME"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.program:
@@ -334,24 +337,27 @@ def main() -> None:
         return
     from benchmarks import machine
 
+    for case in given.cases:
+        store(case, run_in_turns(case, given.earlier.resolve(), given.rounds or ROUNDS[case]), machine.describe())
+
+
+def store(case: str, runs: dict[str, list[dict[str, Any]]], machine: dict[str, object]) -> None:
+    """Put a case's figures into the result file, beside those of the other cases."""
+    from benchmarks.machine import versions
+
     path = ROOT / "benchmarks" / "results" / "many_documents.json"
     stored = json.loads(path.read_text()) if path.exists() else {}
     result = {"title": "Many documents", "note": NOTE, "made_by": "python -m benchmarks.many_documents EARLIER"}
-    result |= {"earlier": "commit bee34a5", "threads": 1}
-    result |= {"machine": machine.describe(), "versions": machine.versions()}
+    result |= {"earlier": EARLIER, "threads": 1, "machine": machine, "versions": versions()}
     result |= {name: stored.get(name, []) for name in ("together", "streams", "throughput")}
-    for case in given.cases:
-        runs = run_in_turns(case, given.earlier.resolve())
-        if case == "streamed":
-            result["streams"] = runs["now"]
-        elif case == "rate":
-            result["throughput"] = runs["now"][0]["rows"]
-        else:
-            rows = [row for row in result["together"] if row["case"] != case]
-            result["together"] = sorted(
-                [*rows, compared(case, runs)], key=lambda row: list(PROGRAMS).index(row["case"])
-            )
-        path.write_text(json.dumps(result, indent=1) + "\n")
+    if case == "streamed":
+        result["streams"] = runs["now"]
+    elif case == "rate":
+        result["throughput"] = runs["now"][0]["rows"]
+    else:
+        rows = [row for row in result["together"] if row["case"] != case]
+        result["together"] = sorted([*rows, compared(case, runs)], key=lambda row: list(PROGRAMS).index(row["case"]))
+    path.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

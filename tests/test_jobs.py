@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 from tiny_checkpoint import TEXT, make_checkpoint
 
-from longsum_lib import cli, summarize, summarize_corpus, terminal
+from longsum_lib import cli, summarize, summarize_corpus, summarize_each, terminal
 from longsum_lib.errors import MissingExtra, OptionError
 from longsum_lib.generation.document_text import DocumentText
 from longsum_lib.generation.jobs import api, work
@@ -365,11 +365,34 @@ def test_parquet_without_pyarrow_is_said_before_any_work(corpus, computed, folde
 
 
 def test_pairs_and_documents_of_a_caller(corpus, tmp_path):
-    pairs = iter([("a", TEXT), ("a", DocumentText(f"{TEXT} More.")), ("b", 3)])
+    pairs = iter([("a", TEXT), ("a", DocumentText(f"{TEXT} More.")), ("b", 3), ("c", " ")])
     report = corpus(pairs, tmp_path / "out.jsonl")
     rows = read_rows(tmp_path / "out.jsonl")
-    assert [row["id"] for row in rows] == ["a", "a (2)", "b"]
-    assert (report.failed, rows[2]["error"]) == (1, "is of type int, expected a text")
+    assert [row["id"] for row in rows] == ["a", "a (2)", "b", "c"]
+    assert (report.failed, rows[2]["error"]) == (2, "is of type int, expected a text")
+    assert rows[3]["error"] == "c is empty; expected some text"
+
+
+def test_documents_flow_through_without_a_place(checkpoint, monkeypatch):
+    monkeypatch.setattr("longsum_lib.corpus.out_of_world", lambda text: False, raising=False)
+    taken = []
+
+    def documents():
+        for number in range(40):
+            taken.append(number)
+            yield "" if number % 10 == 3 else f"{number} {TEXT[: 20 + 5 * (number % 7)]}"
+
+    options = {"max_new_tokens": 4, "batch_size": 3}
+    found = []
+    for number, result in summarize_each(documents(), checkpoint, **options):
+        found.append((number, result))
+        assert len(taken) - len(found) <= 6, "no more is taken than is worked on"
+    assert [number for number, _ in found] == list(range(40))
+    assert [number for number, result in found if isinstance(result, Exception)] == [3, 13, 23, 33]
+    assert str(found[3][1]) == "document 4 is empty; expected some text"
+    assert found[7][1].text == summarize(f"7 {TEXT[:20]}", checkpoint, max_new_tokens=4).text
+    unordered = dict(summarize_each(documents(), checkpoint, in_order=False, **options))
+    assert {n: r.text for n, r in unordered.items() if n % 10 != 3} == {n: r.text for n, r in found if n % 10 != 3}
 
 
 def test_a_loaded_model_counts_by_its_weights(corpus, checkpoint, folder, tmp_path):

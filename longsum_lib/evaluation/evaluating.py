@@ -76,8 +76,8 @@ def generate_summaries(
         if found is None:
             return None
         number, text = found
-        (length,) = writer.count([text])
         (ids,) = writer.encode([text], limit=limit)
+        length = len(ids) if limit is None or len(ids) < limit else writer.count([text])[0]
         counted[number] = length, len(ids)
         return number, ids
 

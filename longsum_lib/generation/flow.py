@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from longsum_lib.errors import DocumentTooLong, Option, OptionError
 from longsum_lib.generation.choose import extract_to_fit
+from longsum_lib.generation.lengths import LARGE
 from longsum_lib.generation.splitting import split_text
 from longsum_lib.generation.summary import Summary
 
@@ -27,40 +28,54 @@ Name = TypeVar("Name")
 Asking = Generator[list[list[int]], "list[Written]", Summary]
 """A document on its way: asks for texts about token ids, is sent them, and returns its summary."""
 
-TakeDocument = Callable[[], "tuple[Name, str, list[int] | None] | None"]
-"""Gives the next document: its name, its text, and its token ids where they are known; None where none is there now."""
+Counted = tuple[list[int], int]
+"""Token ids of a text and their number; no ids of a very long one that the model does not take whole."""
+
+TakeDocument = Callable[[], "tuple[Name, str, Counted | None] | None"]
+"""Gives the next document: its name, its text, and its ids where they are known; None where none is there now."""
 
 
-def read_document_ids(writer: Writer, text: str, ids: list[int] | None, how: str | None) -> Asking:
+def count_document(writer: Writer, text: str, how: str | None, which: str = "the document") -> Counted:
+    """Encode a document as far as it may be read.
+
+    Raises:
+        DocumentTooLong: It is too long, and ``how`` does not say what to do.
+    """
+    writer.check_length(text, which, how is not None)
+    ids: list[int] = []
+    length = writer.count([text])[0] if writer.limit is not None and len(text) > LARGE else 0
+    if writer.limit is None or length <= writer.limit:
+        (ids,) = writer.encode([text])
+        length = len(ids)
+    if writer.limit is not None and length > writer.limit and how is None:
+        raise DocumentTooLong(length, writer.limit, writer.name, which)
+    return ids, length
+
+
+def read_document_ids(writer: Writer, text: str, counted: Counted | None, how: str | None) -> Asking:
     """Summarize one document.
 
     Args:
         writer: The model.
         text: The document.
-        ids: Its token ids; None counts them here.
+        counted: Its token ids and their number; None counts them here.
         how: What to do if it is too long: ``"truncate"``, ``"split"``, ``"extract_first"``; None refuses it.
 
     Raises:
         DocumentTooLong: It is, and ``how`` does not say what to do.
         OptionError: The parts' summaries are no shorter than the text.
     """
-    length = truncated = extracted = 0
-    if ids is None:
-        writer.check_length(text, "the document", how is not None)
-        (length,) = writer.count([text])  # of a very long one without making them all
-        ids = [] if writer.limit is not None and length > writer.limit else writer.encode([text])[0]
-    length = length or len(ids)
+    ids, length = count_document(writer, text, how) if counted is None else counted
+    truncated = extracted = 0
     if writer.limit is not None and length > writer.limit:
         if how == "split":
             return (yield from _parts(writer, text, length, writer.limit))
         if how == "truncate":
             (ids,) = writer.encode([text], limit=writer.limit)
             truncated = length - len(ids)
-        elif how == "extract_first":
+        else:
             shorter, extracted = extract_to_fit(text, length, writer.limit, writer.count)
             (ids,) = writer.encode([shorter])
-        else:
-            raise DocumentTooLong(length, writer.limit, writer.name)
     (written,) = yield [ids]
     return _summary(writer, written, length, truncated=truncated, extracted=extracted)
 
@@ -167,8 +182,8 @@ class Flow(Generic[Name]):
         while self._done:
             yield self._done.popleft()
 
-    def _begin(self, name: Name, text: str, ids: list[int] | None) -> None:
-        asking = read_document_ids(self._writer, text, ids, self._how)
+    def _begin(self, name: Name, text: str, counted: Counted | None) -> None:
+        asking = read_document_ids(self._writer, text, counted, self._how)
         self._on_its_way[self._count] = _OnItsWay(name, asking, time.perf_counter())
         self._go_on(self._count, None)
         self._count += 1
@@ -206,15 +221,13 @@ class Flow(Generic[Name]):
         self._done.append((self._on_its_way.pop(number).name, result))
 
 
-def summarize_in_order(
-    writer: Writer, documents: Sequence[tuple[str, list[int] | None]], how: str | None
-) -> list[Summary]:
-    """Summarize texts, with their token ids where they are known; the first error that one meets is raised.
+def summarize_in_order(writer: Writer, documents: Sequence[tuple[str, Counted]], how: str | None) -> list[Summary]:
+    """Summarize texts whose token ids are known; the first error that one meets is raised.
 
     Returns:
         The summaries, in the texts' order.
     """
-    waiting = ((number, text, ids) for number, (text, ids) in enumerate(documents))
+    waiting = ((number, text, counted) for number, (text, counted) in enumerate(documents))
     found: dict[int, Summary] = {}
     flow: Flow[int] = Flow(writer, how)
     for number, result in flow.run(lambda: next(waiting, None)):

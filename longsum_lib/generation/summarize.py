@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, TypedDict, Unpack, overload
 
-from longsum_lib.errors import DocumentError, DocumentTooLong, LongsumWarning, OptionError, OutOfWorldWarning
+from longsum_lib.errors import DocumentError, LongsumWarning, OptionError, OutOfWorldWarning
 from longsum_lib.generation.choose import (
     EXTRACT,
     check_extract_options,
@@ -27,7 +27,6 @@ from longsum_lib.generation.choose import (
 )
 from longsum_lib.generation.document_text import DocumentText
 from longsum_lib.generation.invisible import remove_invisible
-from longsum_lib.generation.lengths import LARGE
 from longsum_lib.generation.options import settle
 from longsum_lib.generation.summary import Summary
 
@@ -169,7 +168,7 @@ def summarize(
             from longsum_lib.loading.auto import load
 
             loaded = load(names[rest[0]], **loading)
-        from longsum_lib.generation.flow import summarize_in_order
+        from longsum_lib.generation.flow import count_document, summarize_in_order
         from longsum_lib.generation.writer import Options
 
         writer = writer_of(loaded, tokenizer, Options(writing, batch_size, progress))
@@ -177,9 +176,8 @@ def summarize(
         if any(foreign[i] for i in rest) and is_bundled(writer.name):
             warn_of_invention(writer.name)
         with evaluating(loaded):
-            ids = _encode_all(writer, [texts[i] for i in rest], how)
+            chosen_texts = [(texts[i], count_document(writer, texts[i], how, _which(i + 1, texts))) for i in rest]
             warn_about_model(writer)
-            chosen_texts = [(texts[i], known) for i, known in zip(rest, ids, strict=True)]
             found.update(zip(rest, summarize_in_order(writer, chosen_texts, how), strict=True))
     seconds = time.perf_counter() - started
     invisible = [getattr(given[i], "invisible", 0 if i in own else cleaned[i][1]) for i in range(len(texts))]
@@ -205,18 +203,29 @@ def _check_documents(documents: str | Sequence[str]) -> list[str]:
     if fix or not isinstance(documents, Iterable):
         raise DocumentError(f"documents is of type {type(documents).__name__}; expected a text or a list of texts{fix}")
     texts = [documents] if isinstance(documents, str) else list(documents)
-    for number, text in enumerate(texts, 1):
-        which = _which(number, texts)
-        if not isinstance(text, str):
-            fix = _hint(text)
-            raise DocumentError(f"{which} is of type {type(text).__name__}; expected a string{fix}")
-        if not text.strip():
-            raise DocumentError(f"{which} is empty; expected some text")
-        _check_characters(text, which)
-        if len(text) < 1000 and "\n" not in text and os.path.isfile(text):
-            fix = f"expected its text: Path({text!r}).read_text(), or longsum_lib.read_document"
-            raise DocumentError(f"{which} is the path of a file, {text!r}; {fix}")
-    return texts
+    return [check_document(text, _which(number, texts)) for number, text in enumerate(texts, 1)]
+
+
+def check_document(text: object, which: str) -> str:
+    """Return a text that can be summarized.
+
+    Args:
+        text: What a caller gave.
+        which: Names it in the message.
+
+    Raises:
+        DocumentError: It is no text, is empty, was decoded wrongly, or is a file's path.
+    """
+    if not isinstance(text, str):
+        fix = _hint(text)
+        raise DocumentError(f"{which} is of type {type(text).__name__}; expected a string{fix}")
+    if not text.strip():
+        raise DocumentError(f"{which} is empty; expected some text")
+    _check_characters(text, which)
+    if len(text) < 1000 and "\n" not in text and os.path.isfile(text):
+        fix = f"expected its text: Path({text!r}).read_text(), or longsum_lib.read_document"
+        raise DocumentError(f"{which} is the path of a file, {text!r}; {fix}")
+    return text
 
 
 def _hint(given: object) -> str:
@@ -303,22 +312,6 @@ def warn_about_model(writer: Writer) -> None:
             LongsumWarning,
             stacklevel=4,
         )
-
-
-def _encode_all(writer: Writer, texts: list[str], how: str | None) -> list[list[int] | None]:
-    """Return the token ids of each text; refuse one that is too long before anything is computed.
-
-    Of a very long one that will be cut, split or extracted, None: its tokens are counted when its turn comes.
-    """
-    for number, text in enumerate(texts, 1):
-        writer.check_length(text, _which(number, texts), how is not None)
-    usual = [text for text in texts if len(text) <= LARGE or writer.limit is None]
-    encoded = iter(writer.encode(usual))
-    ids = [next(encoded) if len(text) <= LARGE or writer.limit is None else None for text in texts]
-    for number, one in enumerate(ids, 1):
-        if how is None and writer.limit is not None and one is not None and len(one) > writer.limit:
-            raise DocumentTooLong(len(one), writer.limit, writer.name, _which(number, texts))
-    return ids
 
 
 @contextlib.contextmanager

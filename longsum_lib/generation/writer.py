@@ -19,7 +19,7 @@ from longsum_lib.generation.file_settings import read_file_settings
 from longsum_lib.generation.invisible import remove_invisible
 from longsum_lib.generation.lengths import LARGE, beginning, count_by_pieces, pieces, tokens_at_least
 from longsum_lib.generation.options import Writing
-from longsum_lib.generation.settled import as_floats, fitting, longest_summary
+from longsum_lib.generation.settings import as_floats, fitting, longest_summary
 from longsum_lib.loading.auto import max_input_tokens, quiet_transformers
 from longsum_lib.loading.generation_file import check_can_write
 from longsum_lib.loading.registry import model_type_of
@@ -255,7 +255,7 @@ class Writer:
 
     def _batch_that_fits(self) -> int:
         """Return how many documents a padded batch has where nobody says: one on a CPU, what fits on a GPU."""
-        if self.model.device.type != "cuda":
+        if running_device(self.model).type != "cuda":
             return 1
         from longsum_lib.generation.batches.room import Room
 

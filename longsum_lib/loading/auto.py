@@ -34,6 +34,7 @@ from longsum_lib.loading import (
     registry,
     sentencepiece_files,
 )
+from longsum_lib.loading.int8 import read_int8
 from longsum_lib.models.core import arrived, header, pretrained, sizes
 from longsum_lib.upstream.transformers import TOKENIZER_OPTIONS
 
@@ -74,8 +75,10 @@ def load(
         dtype: ``"auto"`` (also None: fp32 on the CPU, bf16 on a GPU that has it, else fp16 where the model is
             safe in it), ``"fp32"``, ``"bf16"``, ``"fp16"`` or a torch dtype.
         quantization: ``"int8"``, ``"nf4"``, ``"fp4"`` (4-bit with double quantization) or a
-            ``BitsAndBytesConfig``; needs bitsandbytes. Embeddings, heads, norms and ``wo`` of the T5 family stay
-            in ``dtype``. Leave it out for a checkpoint that was saved quantized.
+            ``BitsAndBytesConfig``. ``"int8"`` on a CPU, with no dtype or bf16, is computed by torch itself: all linear
+            layers, the head and the token table (once, where they are tied) in int8, the rest and all states in bf16.
+            The others need bitsandbytes; there embeddings, heads, norms and ``wo`` of the T5 family stay in ``dtype``.
+            Leave it out for a checkpoint that was saved quantized.
         **kwargs: ``revision``, ``cache_dir``, ``token``, ``local_files_only`` for the hub; everything else
             goes to ``from_pretrained`` (``device_map``, for example).
 
@@ -100,6 +103,9 @@ def load(
     dtype = settle_dtype(dtype, kwargs)
     if quantization is not None:
         quantized.check_scheme(quantization)
+    by_torch = quantized.is_by_torch(quantization, device, dtype, kwargs)
+    if quantization == "int8" and not by_torch:
+        quantized.check_installed()
     checkpoint = checkpoint_files.find_checkpoint(name_or_path, weights=False, **hub)
     config = checkpoint_files.read_config(checkpoint.folder)
     entry = registry.find_model_type(registry.detect_model_type(config), checkpoint.name)
@@ -117,15 +123,19 @@ def load(
     number_format = devices.choose_dtype(dtype, place, entry)
     compute = devices.choose_compute_dtype(number_format, place, entry)
     options: dict[str, Any] = {"dtype": number_format, **kwargs}
-    if quantization is not None:
+    if quantization is not None and not by_torch:
         options["quantization_config"] = quantized.make_config(quantization, compute)
-    if quantization is not None or saved_quantized:
+    if (quantization is not None and not by_torch) or saved_quantized:
         options.setdefault("device_map", {"": place})
     if "device_map" not in kwargs and not saved_quantized:
         size = number_format.itemsize if quantization is None else quantized.bytes_per_weight(quantization)
         check_model_fits(checkpoint.name, weights * size, number_format, place)
 
-    model, info = read_model(model_class, checkpoint, place=place, **options)
+    if by_torch:
+        with quiet_transformers(), explained(checkpoint.name, place):
+            model, info = read_int8(model_class, checkpoint, **kwargs)
+    else:
+        model, info = read_model(model_class, checkpoint, place=place, **options)
     arrived.check_mismatched(checkpoint.name, info)
     arrived.check_arrived(model, checkpoint.name, info, task=task)
     own_settings = quantization is not None and not isinstance(quantization, str)

@@ -8,7 +8,7 @@ it gets, so that nothing about options has to be known here.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -18,7 +18,6 @@ from longsum_lib.generation.batches.texts import Processors, Rules
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, StoppingCriteriaList
-    from transformers.generation.utils import GenerationMixin
 
     from longsum_lib.models.core.step.parts import Writes
 
@@ -40,6 +39,8 @@ def can_write_together(model: PreTrainedModel, options: Mapping[str, Any]) -> bo
 
     from longsum_lib.models.core.step.generating import can_step
 
+    if not hasattr(model, "seen_by_decoder"):  # another library's class
+        return False
     with torch.inference_mode():
         if not can_step(cast("Writes", model)):
             return False
@@ -93,13 +94,15 @@ def prepare(model: PreTrainedModel, inputs: Mapping[str, Tensor], options: Mappi
         return input_ids
 
     # No cache is made: the loop has its own.
-    cast("GenerationMixin", model).generate(**inputs, **options, use_cache=False, custom_generate=keep)
+    generate = cast("Callable[..., object]", model.generate)
+    generate(**inputs, **options, use_cache=False, custom_generate=keep)
     return Prepared(kept["states"], _seen(model, inputs["attention_mask"]), kept["rules"])
 
 
 def _seen(model: PreTrainedModel, mask: Tensor) -> Tensor | None:
     """Say which rows of the encoder the decoder sees: whole blocks and global tokens are the model's matter."""
-    seen = cast("Writes", model).seen_by_decoder(mask)
+    find = cast("Callable[[Tensor], Tensor | None]", model.seen_by_decoder)
+    seen = find(mask)
     return None if seen is None or bool(seen.all()) else seen[0]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from longsum_lib.budget.available import free_memory
 from longsum_lib.budget.formulas import plan
+from longsum_lib.upstream.accelerate import running_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,15 +32,16 @@ class Room:
     def __init__(self, model: PreTrainedModel, beams: int, new_tokens: int, limit: int | None) -> None:
         from longsum_lib.memory import config_numbers
 
-        self._numbers: Mapping[str, float | str] = {
-            **cast("Mapping[str, float | str]", config_numbers(model.config)),
+        device = running_device(model)
+        self._model: Mapping[str, Any] = dict(config_numbers(model.config))
+        self._run: Mapping[str, Any] = {
             "beams": beams,
             "new_tokens": new_tokens,
             "bytes_per_number": model.dtype.itemsize,
-            "device": "gpu" if model.device.type == "cuda" else "cpu",
+            "device": "gpu" if device.type == "cuda" else "cpu",
         }
         self.limit = max(1, MOST_ROWS // beams if limit is None else limit)
-        free = free_memory(model.device)
+        free = free_memory(device)
         self._free = float("inf") if free is None else SHARE * free
         self._taken: dict[int, float] = {}
 
@@ -67,6 +69,6 @@ class Room:
 
     def _needs(self, length: int) -> tuple[float, float]:
         """Return what a document takes while it is encoded, and while it is written about."""
-        found = plan({**self._numbers, "length": length})
-        rows = 6 * float(self._numbers["beams"]) * float(self._numbers["vocabulary"]) * 4
+        found = plan({**self._model, **self._run, "length": length})
+        rows = 6 * self._run["beams"] * self._model["vocabulary"] * 4  # logits and what is made of them
         return found["encoder"], found["cross_cache"] + found["self_cache"] + rows

@@ -9,12 +9,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 
-Processors = Callable[[Tensor, Tensor], Tensor]
+Processors = Callable[[torch.LongTensor, torch.FloatTensor], Tensor]
 """transformers' ``LogitsProcessorList``: ids ``(rows, length)`` and scores ``(rows, vocabulary)`` -> scores."""
 
 
@@ -88,7 +88,8 @@ class GreedyText:
         """Apply the processors to its row ``(1, vocabulary)``."""
         if self.rules.processors is None:
             return scores
-        return self.rules.processors(torch.tensor([self._ids], device=scores.device), scores)
+        ids = torch.tensor([self._ids], device=scores.device)
+        return self.rules.processors(cast("torch.LongTensor", ids), cast("torch.FloatTensor", scores))
 
     def take(self, token: int, log_probability: float) -> None:
         """Write a token."""
@@ -141,7 +142,8 @@ class BeamText:
         """Apply the processors to its rows ``(beams, vocabulary)``."""
         if self.rules.processors is None:
             return scores
-        return self.rules.processors(torch.tensor(self._beams, device=scores.device), scores)
+        ids = torch.tensor(self._beams, device=scores.device)
+        return self.rules.processors(cast("torch.LongTensor", ids), cast("torch.FloatTensor", scores))
 
     def take(self, scores: list[float], beams: list[int], tokens: list[int]) -> None:
         """Go on with the best continuations, best first: their scores, the beams they continue, and their tokens.
@@ -153,7 +155,9 @@ class BeamText:
         hits = [full or token in rules.ends for token in tokens]
         if not (len(self._finished) == rules.beams and rules.early_stopping is True):
             ended = [i for i in range(rules.beams) if hits[i] and scores[i] > -1e8]
-            found = [(scores[i] / length**rules.length_penalty, [*self._beams[beams[i]], tokens[i]]) for i in ended]
+            found = [
+                (scores[i] / float(length) ** rules.length_penalty, [*self._beams[beams[i]], tokens[i]]) for i in ended
+            ]
             # A stable sort: of equal scores the earlier text stays.
             self._finished = sorted([*self._finished, *found], key=lambda one: -one[0])[: rules.beams]
         open_first = sorted(range(len(tokens)), key=lambda i: hits[i])[: rules.beams]
@@ -173,7 +177,8 @@ class BeamText:
         length = len(self._beams[0]) - 1
         if rules.early_stopping == "never" and rules.length_penalty > 0.0:
             length = rules.max_length - 1
-        return bool(self._scores[0] / length**rules.length_penalty > self._finished[-1][0])
+        best: float = self._scores[0] / float(length) ** rules.length_penalty
+        return best > self._finished[-1][0]
 
     def result(self) -> tuple[list[int], float]:
         """Return the ids of the best text, and its sum of log-probabilities over its length to the penalty."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longsum_lib.errors import Option, OptionError, did_you_mean
+from longsum_lib.errors import DocumentError, Option, OptionError, did_you_mean
+from longsum_lib.generation.document_text import DocumentText
 from longsum_lib.generation.jobs.journal import Row
 from longsum_lib.generation.jobs.results import open_place
 from longsum_lib.generation.jobs.rows import check_kind
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from longsum_lib.generation.jobs.on_ray import Cluster
+    from longsum_lib.generation.summary import Summary
 
 ENGINES = ("local", "ray")
 """Where a job runs: in this process, or on a Ray cluster."""
@@ -94,8 +97,78 @@ def summarize_corpus(
     cluster = cluster_of(engine, address, workers, gpus_per_worker)
     reading = Reading(glob, text_column, id_column, encoding, speakers, times, os.fspath(into))
     return run_job(
-        source, into, Work(model, DEFAULT_MODEL, options), reading, resume, force, progress=progress, cluster=cluster
+        source,
+        into,
+        Work(_named(model), DEFAULT_MODEL, options),
+        reading,
+        resume,
+        force,
+        progress=progress,
+        cluster=cluster,
     )
+
+
+def summarize_each(
+    documents: Iterable[str | DocumentText],
+    model: str | os.PathLike[str] | PreTrainedModel | None = None,
+    *,
+    in_order: bool = True,
+    **options: Any,
+) -> Iterator[tuple[int, Summary | Exception]]:
+    """Summarize documents as they come: an iterator in, an iterator out, nothing on disk.
+
+    Documents are taken when there is room for them and written about together; nothing of a document is kept when its
+    summary is out.
+
+    Args:
+        documents: Texts, or documents from ``read_document``.
+        model: As for :func:`longsum_lib.summarize`.
+        in_order: Give results in the documents' order; False gives each as soon as it is there.
+        **options: Further options of :func:`longsum_lib.summarize`.
+
+    Yields:
+        The number of a document, from 0, with its summary, or with the error that it met.
+
+    Raises:
+        OptionError: An option makes no sense; with the first result that is asked for.
+
+    Example:
+        >>> found = dict(summarize_each(["One text. Another sentence.", ""], "extract"))
+        >>> found[0].text, type(found[1]).__name__
+        ('One text.', 'DocumentError')
+    """
+    from longsum_lib.generation.summarize import DEFAULT_MODEL, check_document
+
+    work = Work(_named(model), DEFAULT_MODEL, options)
+    work.check()
+    refused: deque[tuple[int, Exception]] = deque()
+
+    def checked() -> Iterator[tuple[int, DocumentText]]:
+        for number, one in enumerate(documents):
+            try:
+                text = check_document(one.text if isinstance(one, DocumentText) else one, f"document {number + 1:,}")
+            except DocumentError as error:  # it costs itself
+                refused.append((number, error))
+                continue
+            yield number, one if isinstance(one, DocumentText) else DocumentText(text)
+
+    def found() -> Iterator[tuple[int, Summary | Exception]]:
+        for pair in work.stream(checked()):
+            while refused:
+                yield refused.popleft()
+            yield pair
+        yield from refused
+
+    if not in_order:
+        yield from found()
+        return
+    done: dict[int, Summary | Exception] = {}
+    following = 0
+    for number, result in found():
+        done[number] = result
+        while following in done:
+            yield following, done.pop(following)
+            following += 1
 
 
 def run_job(
@@ -165,6 +238,10 @@ def cluster_of(engine: str, address: str | None, workers: int | None, gpus_per_w
     if name:
         raise OptionError(Option(name), " is for engine ray; give ", Option("engine", "ray"), ", or leave it out")
     return None
+
+
+def _named(model: str | os.PathLike[str] | PreTrainedModel | None) -> str | PreTrainedModel | None:
+    return os.fspath(model) if isinstance(model, os.PathLike) else model
 
 
 def versions() -> dict[str, str]:

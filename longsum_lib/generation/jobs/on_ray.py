@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
 import itertools
 import json
 import logging
@@ -199,7 +198,9 @@ def _started(ray: ModuleType, cluster: Cluster) -> Iterator[None]:
 
 def _ray() -> ModuleType:
     try:
-        importlib.import_module("ray.data")
-        return importlib.import_module("ray")
+        import ray
+        import ray.data
     except ImportError:
         raise MissingExtra("ray", "ray", "engine ray") from None
+    module: ModuleType = ray
+    return module

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import itertools
 import json
 import os
@@ -29,6 +28,7 @@ COLUMNS = {
     "summary_tokens": "int64",
     "truncated": "int64",
     "extracted": "int64",
+    "invisible": "int64",
     "parts": "int64",
     "part_summaries": "list<string>",
     "complete": "bool",
@@ -130,7 +130,9 @@ def _write_parquet(path: Path, rows: Iterable[Row]) -> None:
 
 def _pyarrow() -> ModuleType:
     try:
-        importlib.import_module("pyarrow.parquet")
-        return importlib.import_module("pyarrow")
+        import pyarrow
+        import pyarrow.parquet
     except ImportError:
         raise MissingExtra("pyarrow", "data", "parquet") from None
+    module: ModuleType = pyarrow
+    return module

@@ -83,11 +83,14 @@ class Item:
         """
         if self.error:
             raise DocumentError(self.error)
-        if isinstance(self.text, DocumentText):
-            return self.text
-        text = self.text if self.row is None else self.row.text
-        if text is not None:
-            return DocumentText.from_text(text, self.id)
+        if self.text is not None:
+            from longsum_lib.generation.summarize import check_document
+
+            whole = self.text if isinstance(self.text, DocumentText) else DocumentText.from_text(self.text, self.id)
+            check_document(whole.text, self.id)
+            return whole
+        if self.row is not None and self.row.text is not None:
+            return DocumentText.from_text(self.row.text, self.id)
         from longsum_lib.generation.documents import read_document
 
         return read_document(self.path, reading.encoding, speakers=reading.speakers, times=reading.times)

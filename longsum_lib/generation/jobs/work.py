@@ -7,13 +7,13 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from longsum_lib.errors import Option, OptionError
 from longsum_lib.generation.choose import EXTRACT, is_bundled, is_foreign, model_for
 from longsum_lib.generation.document_text import DocumentText
+from longsum_lib.generation.invisible import remove_invisible
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -41,26 +41,17 @@ class Work:
         options: Further keywords of ``summarize``.
     """
 
-    model: str | os.PathLike[str] | PreTrainedModel | None
+    model: str | PreTrainedModel | None
     default: str
     options: dict[str, Any]
     _loaded: dict[str, tuple[PreTrainedModel, PreTrainedTokenizerBase]] = dataclasses.field(default_factory=dict)
 
     _warned: bool = False
 
-    def __post_init__(self) -> None:
-        if isinstance(self.model, os.PathLike):
-            self.model = os.fspath(self.model)
-
     @property
     def name(self) -> str | None:
         """The model's name as far as the caller gave one."""
-        given = self.given()
-        return given if given is None or isinstance(given, str) else given.name_or_path
-
-    def given(self) -> str | PreTrainedModel | None:
-        """Return the model, or its name or folder, as the caller gave it."""
-        return os.fspath(self.model) if isinstance(self.model, str | os.PathLike) else self.model
+        return self.model if self.model is None or isinstance(self.model, str) else self.model.name_or_path
 
     def check(self) -> None:
         """See that the options make sense and that the model is there, before any document is read.
@@ -74,8 +65,8 @@ class Work:
 
         said = {name: value for name, value in self.options.items() if name not in (*DECIDE, *_DO_NOT)}
         settle(said, self.options.get("generation_config"))
-        checked: list[Any] = [self.options.get(name, default) for name, default in _CHECKED.items()]
-        check_options(*checked)
+        truncate, split, first = (bool(self.options.get(way)) for way in ("truncate", "split", "extract_first"))
+        check_options(truncate, split, first, self.options.get("batch_size"))
         if self.options.get("anyway") and (self.name is None or self.name == EXTRACT):
             raise OptionError(Option("anyway"), " lets a bundled model write about any text; name the model")
 
@@ -91,10 +82,9 @@ class Work:
         """Return a hash of the weights: of their files, or of the loaded model's own; None for an extract."""
         if self.name == EXTRACT:
             return None
-        given = self.given()
-        if given is None or isinstance(given, str):
-            return _hash_of_files(given or self.default)
-        return _hash_of_model(given)
+        if self.model is None or isinstance(self.model, str):
+            return _hash_of_files(self.model or self.default)
+        return _hash_of_model(self.model)
 
     def choose(self, document: DocumentText) -> str:
         """Return the name of the model that a document gets.
@@ -102,19 +92,19 @@ class Work:
         Raises:
             ForeignText: A bundled model was named for a text that it does not know.
         """
-        return model_for(is_foreign(document.text), self.name, self.default, bool(self.options.get("anyway")))
+        text, _ = remove_invisible(document.text)
+        return model_for(is_foreign(text), self.name, self.default, bool(self.options.get("anyway")))
 
     def loaded(self, name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """Return a model and its tokenizer, loaded once."""
         if name not in self._loaded:
             from longsum_lib.loading.auto import load, load_tokenizer
 
-            given = self.given()
-            if given is None or isinstance(given, str):
+            if self.model is None or isinstance(self.model, str):
                 where: dict[str, Any] = {key: self.options.get(key) for key in ("device", "dtype", "quantization")}
                 model = load(name, **where)
             else:
-                model = given
+                model = self.model
             tokenizer = self.options.get("tokenizer")
             self._loaded[name] = model, load_tokenizer(name) if tokenizer is None else tokenizer
         return self._loaded[name]
@@ -133,11 +123,11 @@ class Work:
 
         waiting = iter(documents)
         done: collections.deque[tuple[Name, Summary | Exception]] = collections.deque()
-        flow: Flow[tuple[Name, bool]] | None = None
-        first: tuple[tuple[Name, bool], str, None] | None = None
+        flow: Flow[tuple[Name, bool, int]] | None = None
+        first: tuple[tuple[Name, bool, int], str, None] | None = None
         ended = False
 
-        def take() -> tuple[tuple[Name, bool], str, None] | None:
+        def take() -> tuple[tuple[Name, bool, int], str, None] | None:
             """Give the next document that a model writes about; after one that needs none there is none now."""
             nonlocal first, flow, ended
             if first is not None:
@@ -156,11 +146,12 @@ class Work:
             except Exception as error:  # a document that cannot be summarized costs itself
                 done.append((name, error))
                 return None
-            foreign = is_foreign(document.text)
+            text, invisible = remove_invisible(document.text)
+            foreign = is_foreign(text)
             if foreign and not self._warned and is_bundled(chosen):
                 self._warned = True
                 warn_of_invention(chosen)
-            asked = (name, foreign), document.text, None
+            asked = (name, foreign, document.invisible or invisible), text, None
             if flow is None:
                 flow, first = self._flow(chosen, stack), asked
                 return None
@@ -171,9 +162,9 @@ class Work:
                 if flow is None:
                     take()
                 else:
-                    for (name, foreign), result in flow.run(take):
+                    for (name, foreign, invisible), result in flow.run(take):
                         if not isinstance(result, Exception):
-                            result = dataclasses.replace(result, foreign=foreign)
+                            result = dataclasses.replace(result, foreign=foreign, invisible=invisible)
                         yield name, result
                         yield from _emptied(done)
                 yield from _emptied(done)
@@ -205,9 +196,6 @@ class Work:
 def _emptied(done: collections.deque[Any]) -> Iterator[Any]:
     while done:
         yield done.popleft()
-
-
-_CHECKED = {"truncate": False, "split": False, "extract_first": False, "batch_size": None}
 
 
 def options_key(description: Mapping[str, Any]) -> str:

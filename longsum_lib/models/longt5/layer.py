@@ -23,16 +23,10 @@ from longsum_lib.attention.transient_global.attention import (
     transient_sums,
 )
 from longsum_lib.attention.transient_global.weights import transient_global_weights
-from longsum_lib.models.core.layers import (
-    DecoderAttention,
-    by_chunks,
-    clamp_half,
-    dropout,
-    merge_heads,
-    recomputed,
-    split_heads,
-)
+from longsum_lib.models.core.decoder import DecoderAttention
+from longsum_lib.models.core.feed_forward import recomputed
 from longsum_lib.models.core.looking import Freedom, is_plain
+from longsum_lib.models.core.states import by_chunks, clamp_half, dropout, merge_heads, split_heads
 from longsum_lib.models.core.step.parts import DecoderParts
 from longsum_lib.models.core.streaming import (
     NearKeys,

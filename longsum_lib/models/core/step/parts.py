@@ -11,7 +11,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-    from longsum_lib.models.core.layers import DecoderAttention
+    from longsum_lib.models.core.decoder import DecoderAttention
 
 
 class DecoderParts(NamedTuple):

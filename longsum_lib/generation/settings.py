@@ -1,4 +1,4 @@
-"""What a model's files say about how to write, brought together with what the caller says."""
+"""What ``generate`` is told: what the caller says, what the checkpoint's files say, and what the model can do."""
 
 from __future__ import annotations
 
