@@ -94,7 +94,7 @@ class Pattern:
 
     family: str
     parts: frozenset[str] = field(default_factory=frozenset)
-    layers: int = 3
+    layers: int = 2
     window: int = 8
 
 
