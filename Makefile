@@ -21,7 +21,7 @@ BIN := $(VENV)/bin
 SITE := _build/html
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book site test test-versions lint check-notebooks figures epub links silently-wrong summarize serve bench bench-full gpu train clean
+.PHONY: help setup book site test test-versions lint check-notebooks figures epub slides links silently-wrong summarize serve bench bench-full gpu train clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,9 @@ figures: $(READY) ## run every notebook and record what its figures draw; look a
 epub: $(READY) ## the book as one file for a reader
 	$(BIN)/jupyter-book build . -q --config _config_epub.yml --builder custom --custom-builder epub
 	@ls $(CURDIR)/_build/epub/*.epub
+
+slides: $(READY) ## the six lectures, built from the notebooks, in _build/slides
+	$(BIN)/python -m tools.slides
 
 links: $(READY) ## check the links to other sites; the one target that reads the web
 	$(BIN)/jupyter-book build . --builder linkcheck -q

@@ -57,8 +57,7 @@ PATTERNS: dict[str, Pattern] = {
     "lsg, sparse and global": Pattern("lsg", frozenset({"sparse", "globals"})),
 }
 DEPTHS: dict[str, Pattern] = {
-    f"led, {layers} x ±{window}": Pattern("led", layers=layers, window=window)
-    for layers, window in ((1, 16), (4, 4), (2, 16))
+    f"led, {layers} x ±{window}": Pattern("led", layers=layers, window=window) for layers, window in ((1, 16), (4, 4))
 }
 
 
@@ -78,11 +77,14 @@ class Run(TypedDict):
 
 
 def cells(seeds: int) -> Iterator[tuple[str, Pattern, bool, int]]:
-    """Yield name, pattern, whether the decoder sees the form alone, and seed: the task, the controls, then depths."""
-    for patterns, form_only in ((PATTERNS, True), (PATTERNS, False), (DEPTHS, True)):
-        for seed in range(seeds):
-            for name, pattern in patterns.items():
+    """Yield name, pattern, whether the decoder sees only the form, and seed: a seed and its controls, then the next."""
+    for seed in range(seeds):
+        for form_only in (True, False):
+            for name, pattern in PATTERNS.items():
                 yield name, pattern, form_only, seed
+    for seed in range(seeds):
+        for name, pattern in DEPTHS.items():
+            yield name, pattern, True, seed
 
 
 def train(name: str, pattern: Pattern, form_only: bool, seed: int, *, recipe: dict = RECIPE) -> Run:
@@ -153,6 +155,11 @@ def share(counted: list[list[int]]) -> float:
     return sum(right for right, _ in counted) / max(1, sum(total for _, total in counted))
 
 
+def settings() -> dict[str, object]:
+    """What was the same in all runs."""
+    return RECIPE | {"edges": list(EDGES), "items": ITEMS, "values": VALUES, "sizes": SIZES}
+
+
 def _key(run: Run) -> tuple[str, bool, int]:
     return run["pattern"], run["form_only"], run["seed"]
 
@@ -171,7 +178,7 @@ def main(arguments: list[str] | None = None) -> None:
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": machine.describe(),
         "versions": machine.versions(),
-        "settings": RECIPE | {"edges": list(EDGES), "items": ITEMS, "values": VALUES, "sizes": SIZES},
+        "settings": settings(),
         "runs": [],
     }
     if options.output.is_file():
