@@ -21,7 +21,7 @@ BIN := $(VENV)/bin
 SITE := _build/html
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book site test test-versions lint check-notebooks figures epub slides links silently-wrong summarize serve bench bench-full gpu train clean
+.PHONY: help setup book site test coverage test-versions lint check-notebooks figures epub slides links silently-wrong summarize serve bench bench-full gpu train clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,9 @@ test: $(READY) ## everything that CI runs
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n $(JOBS) --doctest-modules tests longsum_lib
 	@$(MAKE) --no-print-directory check-notebooks
+
+coverage: $(READY) ## which lines and branches of the library the tests run; slower than make test
+	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term --cov-report=html:_build/coverage tests $(ARGS)
 
 test-versions: $(READY) ## what touches other libraries, on their oldest and newest supported releases
 	$(BIN)/python tools/versions.py $(LEGS) --jobs $(JOBS) $(ARGS)

@@ -66,6 +66,29 @@ def modernbert(layers: int, only_windows: bool = False) -> torch.nn.Module:
     return ModernBertModel(ModernBertConfig(**sizes, **kinds, **SPECIAL))
 
 
+class WindowAttention(torch.nn.Module):
+    """The attention of one window layer of ModernBERT-base and its mask; queries, keys and values are given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = modernbert(1, True)
+
+    def forward(self, input_ids: torch.Tensor) -> tuple[torch.Tensor]:
+        """Attend; of the ids only the length counts."""
+        from transformers.masking_utils import create_bidirectional_sliding_window_mask
+        from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+        config, layer = self.model.config, self.model.layers[0].attn
+        generator = torch.Generator().manual_seed(0)
+        shape = (1, input_ids.shape[1], 3, config.num_attention_heads, layer.head_dim)
+        query, key, value = torch.randn(shape, generator=generator).transpose(1, 3).unbind(2)
+        mask = create_bidirectional_sliding_window_mask(
+            config=config, inputs_embeds=query[:, 0], attention_mask=torch.ones_like(input_ids)
+        )
+        attend = ALL_ATTENTION_FUNCTIONS[config._attn_implementation]
+        return (attend(layer, query, key, value, mask, scaling=layer.head_dim**-0.5)[0],)
+
+
 GEMMA = {
     **SPECIAL,
     "hidden_size": 640,
@@ -102,6 +125,7 @@ def t5gemma2() -> torch.nn.Module:
 
 TWICE, ONCE = (OURS, THEIRS, THEIRS, OURS), (OURS, THEIRS, OURS)
 CASES = {
+    "modernbert_attention": Case("ModernBERT-base, attention of a window layer", 16384, WindowAttention, TWICE),
     "modernbert_windows": Case("ModernBERT-base, two window layers", 16384, lambda: modernbert(2, True), TWICE),
     "modernbert_training": Case(
         "ModernBERT-base, two window layers, training step", 8192, lambda: modernbert(2, True), TWICE, trains=True
@@ -137,7 +161,7 @@ def measure(name: str, length: int | None = None) -> list[dict[str, Any]]:
     memory: dict[str, list[float]] = {OURS: [], THEIRS: []}
     states: dict[str, torch.Tensor] = {}
     for turn in case.turns:
-        use_attention(model, turn)
+        use_attention(getattr(model, "model", model), turn)
         _run(model, small, case.trains)  # loads what is loaded once
         taken, extra, out = _measured(lambda: _run(model, ids, case.trains))
         seconds[turn].append(taken)

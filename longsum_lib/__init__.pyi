@@ -20,9 +20,11 @@ from .corpus import make_document as make_document
 from .generation.document_text import DocumentText as DocumentText
 from .generation.documents import read_document as read_document
 from .generation.extract import extract as extract
+from .generation.jobs.api import summarize_corpus as summarize_corpus
+from .generation.jobs.api import summarize_each as summarize_each
 from .generation.pipelines import pipeline as pipeline
-from .generation.summarize import Summary as Summary
 from .generation.summarize import summarize as summarize
+from .generation.summary import Summary as Summary
 from .interface.register import register_attention as register_attention
 from .loading.auto import load as load
 from .loading.auto import load_tokenizer as load_tokenizer

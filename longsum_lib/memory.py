@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
-from longsum_lib.budget.formulas import BITS, ModelNumbers, plan
+from longsum_lib.budget.formulas import BITS, LONGEST, ModelNumbers, plan
 from longsum_lib.errors import CorruptCheckpoint, OptionError, UnsupportedModel, did_you_mean
 from longsum_lib.units import DTYPE_NAMES
 
@@ -28,8 +28,6 @@ CARDS = {"T4": 14.7, "A100-40": 39.5, "A100-80": 79.2}
 """Memory of GPUs in GiB, as torch reports it: a T4 of 15 GiB lends 14.7."""
 
 SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
-LONGEST = 2**20
-"""Longer inputs are not searched for, in tokens."""
 
 
 def published() -> dict[str, ModelNumbers]:
@@ -235,7 +233,7 @@ def predict(
     """
     for value, name in ((length, "length"), (beams, "beams"), (batch, "batch"), (new_tokens, "new_tokens")):
         if value < 1:
-            raise OptionError(f"{name} is {value}, expected at least 1")
+            raise OptionError(option=name, got=value, expected="at least 1")
     if dtype not in DTYPE_NAMES:
         raise OptionError(
             f"unknown number format {dtype!r}{did_you_mean(dtype, DTYPE_NAMES)}; expected fp32, bf16, fp16"

@@ -27,7 +27,7 @@ LECTURES: tuple[tuple[str, tuple[int, ...]], ...] = (
     ("Distances, summaries, sparse and random keys", (5, 6, 7)),
     ("Whole models", (8, 9, 10, 11, 12)),
     ("Writing, memory, half precision", (13, 14, 15, 16, 17)),
-    ("Is it right, and why?", (18, 19)),
+    ("Is it right, and why?", (18, 19, 20)),
 )
 EXERCISES = 2  # of each chapter, the easy ones
 STYLE = """

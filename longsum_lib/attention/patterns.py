@@ -14,6 +14,7 @@ from longsum_lib.attention.window_patterns import causal as causal
 from longsum_lib.attention.window_patterns import documents_of as documents_of
 from longsum_lib.attention.window_patterns import full as full
 from longsum_lib.attention.window_patterns import grid
+from longsum_lib.attention.window_patterns import interleaved as interleaved
 from longsum_lib.attention.window_patterns import sliding_window as sliding_window
 from longsum_lib.attention.window_patterns import window as window
 

@@ -89,6 +89,30 @@ def window(length: int, window: Window) -> Tensor:
     return sliding_window(length, window)
 
 
+def interleaved(length: int, left: int, right: int, full_every: int, depth: int = 0) -> Tensor:
+    """Return a layer of a stack in which every ``full_every``-th layer sees all and the others a window.
+
+    Args:
+        length: number of tokens.
+        left: how many tokens before itself a token sees.
+        right: how many behind itself; 0 is causal, and then the full layers are so too.
+        full_every: the last of so many layers is a full one; 0 for none.
+        depth: number of the layer, from 0.
+
+    Returns:
+        ``(length, length)`` bool.
+
+    Source:
+        The layer types of Gemma 3, gpt-oss and their kin.
+
+    Example:
+        >>> interleaved(4, 1, 0, 2, depth=1)[3].tolist(), interleaved(4, 1, 0, 2)[3].tolist()
+        ([True, True, True, True], [False, False, True, True])
+    """
+    whole = full_every > 0 and depth % full_every == full_every - 1
+    return window(length, (length, length if right else 0) if whole else (left, right))
+
+
 def sliding_window(
     length: int,
     window: Window,

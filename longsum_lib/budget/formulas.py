@@ -18,11 +18,9 @@ STREAMING = ("led", "pegasus_x", "longt5_local", "longt5_tglobal", "bigbird_pega
 """Encoders whose layers long inputs pass in runs of rows, see longsum_lib.models.core.streaming."""
 
 ROWS_PER_CALL = 4096  # queries of one attention call, see longsum_lib.attention.engine.key_sets
-ROWS_PER_CHUNK = 512  # rows of a feed-forward chunk, see longsum_lib.models.core.layers
+ROWS_PER_CHUNK = 512  # rows of a feed-forward chunk, see longsum_lib.models.core.states
 ROWS_PER_STEP = {"cpu": 2048, "gpu": 16384}  # rows that stream through a layer, see longsum_lib.models.core.streaming
-SCORES_PER_CALL = (
-    2**26
-)  # on a GPU, where the plain kernel stores the scores of a call: see longsum_lib.attention.engine.attend
+SCORES_PER_CALL = 2**26  # on a GPU, where the plain kernel stores them: see longsum_lib.attention.engine.attend
 WORKSPACE = {"cpu": 20 * MEBIBYTE, "gpu": 512 * MEBIBYTE}
 """What is taken beside tensors. CPU: by the matrix library and the allocator, measured. GPU: by CUDA, an estimate."""
 
@@ -116,6 +114,29 @@ DEFAULTS: dict[str, float | str] = {
     "quantization": "none",
     "device": "cpu",
 }
+
+
+FIRST_CAPACITY = 128
+"""Tokens of a summary for which a decoding step on a CPU has room at first; see ``models.core.step.generating``."""
+
+LONGEST = 2**20
+"""Longer inputs are not searched for, in tokens."""
+
+CONSTANTS = (
+    *(
+        "DEFAULTS",
+        "STREAMING",
+        "ROWS_PER_CALL",
+        "ROWS_PER_CHUNK",
+        "ROWS_PER_STEP",
+        "SCORES_PER_CALL",
+        "WORKSPACE",
+        "BITS",
+        "FIRST_CAPACITY",
+    ),
+    "LONGEST",
+)
+"""What the calculator's script is given of this file."""
 
 
 def plan(numbers: ModelNumbers | Mapping[str, float | str]) -> dict[str, float]:
@@ -283,6 +304,14 @@ def _streamed_bytes(m: Numbers) -> float:
     return max(attending, feeding) + global_scores
 
 
+def _slots(tokens: int) -> int:
+    """Room for written tokens while it grows for the last time: what there was and what there will be."""
+    room, before = min(tokens, FIRST_CAPACITY), 0
+    while room < tokens:
+        room, before = min(2 * room, tokens), room
+    return room + before
+
+
 def decoder_bytes(m: Numbers) -> dict[str, float]:
     """Peak of the decoder: the encoder's output, keys and values of both attentions, projections, the logits."""
     copies, size = copy_bytes(m), m["bytes_per_number"]
@@ -293,8 +322,16 @@ def decoder_bytes(m: Numbers) -> dict[str, float]:
     logits = 6 * rows * m["vocabulary"] * 4
     # PEGASUS-X keeps its tables of positions, that of the decoder with 1,024 rows.
     table = (m["length"] + 1024) * m["d_model"] * 4 if m["family"] == "pegasus_x" else 0
-    # While a layer's keys and values are laid out by heads, they exist twice.
-    peak = copies + table + cross + 2 * copies * per_copy + own + logits
+    if m["device"] == "cpu":
+        # The step lays out a layer's keys, then its values, keeps weights of query, key and value side by side, and
+        # doubles the room of written tokens when it is full.
+        laid_out = copies * per_copy + 3 * m["decoder_layers"] * m["d_model"] * m["inner"] * size
+        slots = _slots(int(m["new_tokens"]) + 1)
+        written = 2 * m["decoder_layers"] * rows * slots * m["inner"] * size
+        written += own / m["decoder_layers"] if m["beams"] > 1 else 0  # beams change places layer by layer
+    else:  # while a layer's keys and values are laid out by heads, they exist twice
+        laid_out, written = 2 * copies * per_copy, own
+    peak = copies + table + cross + laid_out + written + logits
     return {"decoder": peak, "cross_cache": cross, "self_cache": own}
 
 
@@ -319,24 +356,42 @@ def attention_pairs(m: Numbers) -> float:
     if family == "pegasus_x":
         return (n // block) * block * block + (n % block) ** 2 + n * m["globals"]
     if family == "bigbird_pegasus" and n > (5 + 2 * m["random_blocks"]) * block:
-        # While evaluating, all its random blocks are the first one, so that five blocks differ.
-        return (n - 2 * block) * 5 * block - 2 * block * block + 2 * block * n
-    if family == "lsg" and n > 2 * block:
+        return _big_bird_pairs(n, block)
+    if family == "lsg":
         return _lsg_pairs(m)
     return n * n
 
 
+def _big_bird_pairs(n: float, block: float) -> float:
+    """Own block and neighbours, and both ends, which see everything; the last block may be cut.
+
+    While evaluating, all random blocks are the first one, so that at most five blocks differ.
+    """
+    blocks = -(-n // block)
+    last = n - (blocks - 1) * block
+    return (block + last) * n + block * (2 * (3 * block + last) + (blocks - 4) * (4 * block + last))
+
+
 def _lsg_pairs(m: Numbers) -> float:
     """Own block and neighbours, selected keys on both sides, global tokens, which see everything."""
-    n, block = m["length"], m["block_size"]
-    blocks = n // block
-    keys = block * (3 * blocks - 2)
+    n, block, g = m["length"], m["block_size"], m["globals"]
+    with_globals = g * n + g * (n + g)
+    if n <= 2 * block:
+        return n * n + with_globals
+    blocks = -(-n // block)
+    last = n - (blocks - 1) * block
+    pairs = (3 * blocks - 5) * block * block + 2 * block * last + last * last
     if m["sparsity_factor"]:
-        step, width = block / m["sparsity_factor"], m["sparse_block_size"]
-        growing = min(blocks - 2, width // step)  # blocks that see fewer: those next to an end
-        keys += 2 * (step * growing * (growing + 1) / 2 + width * (blocks - 2 - growing))
-    g = m["globals"]
-    return (keys + g * blocks) * block + g * (n + g)
+        step, width = block // m["sparsity_factor"], m["sparse_block_size"]
+        left = block * _growing_sum(blocks - 2, step, 0, width) + last * min(width, (blocks - 2) * step)
+        pairs += left + block * _growing_sum(blocks - 2, step, -(-last // m["sparsity_factor"]), width)
+    return pairs + with_globals
+
+
+def _growing_sum(count: float, step: float, first: float, most: float) -> float:
+    """Sum of ``min(most, first + k * step)`` for ``k`` below ``count``: fewer selected keys near an end."""
+    growing = max(0, min(count, -(-(most - first) // step)))
+    return growing * first + step * growing * (growing - 1) // 2 + most * (count - growing)
 
 
 def keys_per_query(m: Numbers) -> float:

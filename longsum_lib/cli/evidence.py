@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from longsum_lib.generation.document_text import DocumentText
     from longsum_lib.generation.evidence import Check, Citations
-    from longsum_lib.generation.summarize import Summary
+    from longsum_lib.generation.summary import Summary
 
 # Begins every page that --cite-html writes, so that no other file is written over.
 _MARK = "<!doctype html>\n<!-- longsum: a summary with its sources -->\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -50,11 +51,10 @@ def longsum_mask(
     """
     from transformers import masking_utils
 
-    function = masking_utils.causal_mask_function if mask_function is None else mask_function
+    function: Callable[..., Any] = mask_function or masking_utils.causal_mask_function
     if q_length == 1 or tracing():
-        plain = {"q_offset": q_offset, "kv_offset": kv_offset, "mask_function": function, "device": device}
-        return masking_utils.sdpa_mask(
-            batch_size, q_length, kv_length, attention_mask=attention_mask, **plain, **options
-        )
+        plain: dict[str, Any] = {"mask_function": function, "attention_mask": attention_mask, "device": device}
+        plain |= {"q_offset": q_offset, "kv_offset": kv_offset}
+        return masking_utils.sdpa_mask(batch_size, q_length, kv_length, **plain, **options)
     sight = read_sight(function, q_length, kv_length, int(q_offset), kv_offset, attention_mask)
     return SightMask(batch_size, q_length, [sight.on(torch.device(device))], device)

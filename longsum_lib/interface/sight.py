@@ -62,7 +62,7 @@ class SightMask(Tensor):
     def __new__(cls, batch: int, queries: int, sights: Sequence[Sight], device: torch.device | str) -> SightMask:
         """Make one; see the class."""
         size = (batch, 1, queries, sum(sight.keys for sight in sights))
-        mask = Tensor._make_wrapper_subclass(cls, size, dtype=torch.bool, device=device)
+        mask = Tensor._make_wrapper_subclass(cls, size, dtype=torch.bool, device=torch.device(device))
         mask.sights = tuple(sights)
         return mask
 
@@ -77,7 +77,7 @@ class SightMask(Tensor):
         return SightMask(batch, self.shape[2], [sight.on(torch.device(device)) for sight in sights], device)
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]  # torch calls it so; its stub has no defaults
         cls, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Do the few things that a description can follow."""

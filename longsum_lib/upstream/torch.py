@@ -43,6 +43,45 @@ def few_rows_linear() -> Callable[..., Any] | None:
     return _operator("mkldnn", "_linear_pointwise", "attr", "scalars", "algorithm")
 
 
+def nothing_drawn_without_memory() -> AbstractContextManager[Any]:
+    """Leave out random first weights of tensors on the device ``meta``, which have no memory to hold them.
+
+    Modules draw them when they are made, even where a checkpoint's weights come next. Without memory nothing is
+    drawn, but torch imports its compiler to find that out: a second, for each process that loads a model.
+    """
+    from torch.overrides import TorchFunctionMode
+
+    class Skip(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if getattr(func, "__name__", "") in _DRAWING:
+                tensor = args[0] if args else (kwargs or {}).get("tensor")
+                if getattr(tensor, "is_meta", False):
+                    return tensor
+            return func(*args, **(kwargs or {}))
+
+    return Skip()
+
+
+_DRAWING = frozenset({"normal_", "uniform_", "kaiming_uniform_", "xavier_uniform_", "trunc_normal_"})
+
+
+@functools.cache
+def int8_product() -> Callable[..., Any] | None:
+    """Return torch's product of bf16 rows with an int8 weight and its scales; ``None`` where it is gone."""
+    import torch
+
+    return _operator("aten", "_weight_int8pack_mm", "mat2", "scales") and torch._weight_int8pack_mm
+
+
+@functools.cache
+def has_tiles() -> bool:
+    """Tell whether the processor has AMX: Intel's, on which torch's own product of one row is the fastest."""
+    import torch
+
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(supported and supported())
+
+
 def _operator(space: str, name: str, *arguments: str) -> Callable[..., Any] | None:
     import torch
 

@@ -63,9 +63,8 @@ def _add_writing(write: argparse._ArgumentGroup) -> None:
     write.add_argument(
         "--batch-size",
         type=at_least(1),
-        default=1,
         metavar="N",
-        help="documents at a time: faster on a GPU; an interruption loses at most these (default: 1)",
+        help="documents at a time, at most; an interruption loses at most these (default: what fits)",
     )
     write.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda … (default: auto)")
     write.add_argument("--dtype", default="auto", metavar="NAME", help="auto, fp32, bf16 or fp16 (default: auto)")
