@@ -23,7 +23,11 @@ BIN := $(VENV)/bin
 SITE := _build/html
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help setup book site test coverage mutants test-versions lint check-notebooks figures epub links silently-wrong summarize serve bench bench-full gpu train clean
+=======
+.PHONY: help setup book site test coverage test-versions lint check-notebooks figures epub slides links silently-wrong summarize serve bench bench-full gpu train clean
+>>>>>>> experiment
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -80,6 +84,9 @@ figures: $(READY) ## run every notebook and record what its figures draw; look a
 epub: $(READY) ## the book as one file for a reader
 	$(BIN)/jupyter-book build . -q --config _config_epub.yml --builder custom --custom-builder epub
 	@ls $(CURDIR)/_build/epub/*.epub
+
+slides: $(READY) ## the six lectures, built from the notebooks, in _build/slides
+	$(BIN)/python -m tools.slides
 
 links: $(READY) ## check the links to other sites; the one target that reads the web
 	$(BIN)/jupyter-book build . --builder linkcheck -q
