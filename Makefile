@@ -23,11 +23,7 @@ BIN := $(VENV)/bin
 SITE := _build/html
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help setup book site test coverage mutants test-versions lint check-notebooks figures epub links silently-wrong summarize serve bench bench-full gpu train clean
-=======
-.PHONY: help setup book site test coverage test-versions lint check-notebooks figures epub slides links silently-wrong summarize serve bench bench-full gpu train clean
->>>>>>> experiment
+.PHONY: help setup book site test coverage mutants test-versions lint check-notebooks figures epub slides links silently-wrong summarize serve bench bench-full gpu train clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile

@@ -76,6 +76,7 @@ def summarize(
     device: str | int | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     quantization: str | BitsAndBytesConfig | None = None,
+    fast: bool = False,
     progress: Callable[[Progress], None] | None = None,
     generation_config: GenerationConfig | None = None,
     **generate: object,
@@ -110,6 +111,8 @@ def summarize(
         device: Where to load a model given by name; see ``load``.
         dtype: The number format to load it in; see ``load``.
         quantization: ``"int8"``, ``"nf4"`` or ``"fp4"`` to load it with quantized weights.
+        fast: On a CPU that computes in bf16, load a model given by name with weights in int8 and everything else in
+            bf16. The text may differ from that of fp32 by a word; never chosen by itself.
         progress: Called with a ``Progress`` for every encoder layer and every written token.
         generation_config: transformers' ``GenerationConfig``; what it sets beats the checkpoint's files, and the
             keywords here beat it.
@@ -148,6 +151,8 @@ def summarize(
     loaded = None if model is None or isinstance(model, str | os.PathLike) else model
     if loaded is not None and any(option is not None for option in loading.values()):
         raise OptionError("device, dtype and quantization are for a model given by name; this one is loaded")
+    if fast and loaded is not None:
+        raise OptionError(Option("fast"), " is for a model given by name; load this one with quantization='int8'")
     name = os.fspath(model) if isinstance(model, str | os.PathLike) else None
     name = name if loaded is None else loaded.name_or_path
     given, cleaned = with_pages or texts, [remove_invisible(text) for text in texts]
@@ -166,7 +171,10 @@ def summarize(
     if rest:
         if loaded is None:
             from longsum_lib.loading.auto import load
+            from longsum_lib.loading.devices import fast_quantization
 
+            if fast:
+                loading["quantization"] = fast_quantization(device, dtype, quantization)
             loaded = load(names[rest[0]], **loading)
         from longsum_lib.generation.flow import count_document, summarize_in_order
         from longsum_lib.generation.writer import Options
