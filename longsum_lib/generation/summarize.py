@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, TypedDict, Unpack, overload
 
-from longsum_lib.errors import DocumentError, LongsumWarning, OptionError, OutOfWorldWarning
+from longsum_lib.errors import DocumentError, LongsumWarning, Option, OptionError, OutOfWorldWarning
 from longsum_lib.generation.choose import (
     EXTRACT,
     check_extract_options,

@@ -138,10 +138,10 @@ def lsg_kinds(
     sees = patterns.lsg(
         length,
         block_size,
-        num_global_tokens=num_globals,
         sparse_block_size=sparse_block_size,
         sparsity_factor=sparsity_factor,
         sparsity_type=sparsity_type,
+        num_global_tokens=num_globals,
         head=head,
     )
     near = plain_kinds(patterns.lsg(length, block_size, num_global_tokens=num_globals), num_globals)
@@ -185,7 +185,12 @@ def big_bird_kinds(
         sees = patterns.big_bird_counts(length, block_size, drawn[head : head + 1])[0] > 0
     else:
         sees = patterns.big_bird(
-            length, block_size, num_random_blocks=num_random_blocks, random_blocks=random_blocks, seed=seed, head=head
+            length,
+            block_size,
+            num_random_blocks=num_random_blocks,
+            random_blocks=random_blocks,
+            seed=seed,
+            head=head,
         )
         if length <= (5 + 2 * num_random_blocks) * block_size:
             return plain_kinds(sees)
