@@ -14,6 +14,8 @@ PORT ?= 8000
 LEGS ?= oldest newest
 # Which tiny model to train: led, pegasus-x, longt5 or lsg.
 MECHANISM ?= led
+# Which functions get planted faults, as module.function with wildcards.
+MUTANTS ?= longsum_lib.budget.formulas*
 OUTPUT ?= runs/$(MECHANISM)-tiny
 
 READY := $(VENV)/.ready
@@ -21,7 +23,7 @@ BIN := $(VENV)/bin
 SITE := _build/html
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book site test test-versions lint check-notebooks figures epub links silently-wrong summarize serve bench bench-full gpu train clean
+.PHONY: help setup book site test coverage mutants test-versions lint check-notebooks figures epub slides links silently-wrong summarize serve bench bench-full gpu train clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -45,6 +47,14 @@ test: $(READY) ## everything that CI runs
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n $(JOBS) --doctest-modules tests longsum_lib
 	@$(MAKE) --no-print-directory check-notebooks
+
+coverage: $(READY) ## which lines and branches of the library the tests run; slower than make test
+	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term --cov-report=html:_build/coverage tests $(ARGS)
+
+mutants: $(READY) ## plant faults in the functions of MUTANTS and see whether tests notice; takes hours for a whole room
+	$(BIN)/pip install --quiet mutmut==3.8.1
+	$(BIN)/mutmut run "$(MUTANTS)"
+	$(BIN)/mutmut results
 
 test-versions: $(READY) ## what touches other libraries, on their oldest and newest supported releases
 	$(BIN)/python tools/versions.py $(LEGS) --jobs $(JOBS) $(ARGS)
@@ -70,6 +80,9 @@ figures: $(READY) ## run every notebook and record what its figures draw; look a
 epub: $(READY) ## the book as one file for a reader
 	$(BIN)/jupyter-book build . -q --config _config_epub.yml --builder custom --custom-builder epub
 	@ls $(CURDIR)/_build/epub/*.epub
+
+slides: $(READY) ## the six lectures, built from the notebooks, in _build/slides
+	$(BIN)/python -m tools.slides
 
 links: $(READY) ## check the links to other sites; the one target that reads the web
 	$(BIN)/jupyter-book build . --builder linkcheck -q

@@ -26,7 +26,8 @@ from longsum_lib.generation.evidence import check, cite
 from longsum_lib.generation.evidence.attention import sentence_attention
 from longsum_lib.generation.sentences import sentence_spans
 
-RESULT = Path(__file__).parent / "results" / "evidence.json"
+HERE = Path(__file__).parent
+RESULTS = (HERE / "results" / "evidence.json", HERE.parent / "longsum_lib" / "data" / "benchmarks" / "evidence.json")
 MODELS = ("led-tiny", "pegasus-x-tiny", "longt5-tiny", "lsg-tiny")
 LENGTHS = (1024, 2048, 4096)
 FIRST_SEED = 70_000
@@ -253,7 +254,8 @@ def main() -> None:
     for name, row in result["passages"].items():
         print(f"{name:36} {json.dumps(row)}")
     print(json.dumps({name: result[name] for name in ("check", "abstracts") if name in result}, indent=1))
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    for path in RESULTS:
+        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from longsum_lib.corpus import Distractor, Document, Fact, make_document
-from longsum_lib.errors import DocumentError, LongsumError, MissingExtra, NoNetwork, OptionError
+from longsum_lib.errors import DocumentError, LongsumError, MissingExtra, NoNetwork, Option, OptionError
 from longsum_lib.generation.invisible import remove_invisible
 
 CORPUS = "corpus"
@@ -80,7 +80,7 @@ class Source:
             OptionError: The columns cannot be told, or the data set needs code of its own.
         """
         if limit is not None and limit < 1:
-            raise OptionError(f"limit is {limit}, expected at least 1 document (or none, for all)")
+            raise OptionError(option="limit", got=limit, expected="at least 1 document (or none, for all)")
         if self.name == CORPUS:
             if limit is None:
                 raise OptionError("the corpus has no end; give a limit")
@@ -132,7 +132,9 @@ def _column(row: Mapping[str, Any], asked: str | None, usual: Sequence[str], wha
         return asked
     found = next((column for column in usual if column in row), None)
     if found is None:
-        raise OptionError(f"{name}: which column holds the {what}? It has: {there}; name it with {what}_column")
+        raise OptionError(
+            f"{name}: which column holds the {what}? It has: {there}; name it with ", Option(f"{what}_column")
+        )
     return found
 
 

@@ -233,7 +233,7 @@ def predict(
     """
     for value, name in ((length, "length"), (beams, "beams"), (batch, "batch"), (new_tokens, "new_tokens")):
         if value < 1:
-            raise OptionError(f"{name} is {value}, expected at least 1")
+            raise OptionError(option=name, got=value, expected="at least 1")
     if dtype not in DTYPE_NAMES:
         raise OptionError(
             f"unknown number format {dtype!r}{did_you_mean(dtype, DTYPE_NAMES)}; expected fp32, bf16, fp16"

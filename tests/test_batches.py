@@ -201,6 +201,18 @@ def test_what_only_transformers_loop_has_is_done_by_it(writer, options):
     assert found["a"].score is None
 
 
+def test_a_model_of_another_library_writes_by_its_own_loop(writer):
+    import transformers
+
+    mine = writer(max_new_tokens=4)
+    expected = mine.write([[0, 50, 2]])
+    theirs = transformers.LEDForConditionalGeneration(mine.model.config).eval()
+    theirs.load_state_dict(mine.model.state_dict())
+    theirs.generation_config = mine.model.generation_config
+    other = Writer(theirs, mine.tokenizer, "led", mine.options)
+    assert [one.text for one in other.write([[0, 50, 2]])] == [one.text for one in expected]
+
+
 def test_who_looks_inside_sees_every_step(writer):
     mine = writer(max_new_tokens=4, min_new_tokens=4)
     seen = []

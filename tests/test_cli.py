@@ -446,7 +446,10 @@ def test_process_end_to_end_with_standard_input(checkpoint):
     result = run_process("summarize", "-", "--model", checkpoint, "--output", "json", "--num-beams", 2, input=TEXT)
     fields = json.loads(result.stdout)
     assert (result.returncode, fields["text"]) == (0, summarize(TEXT, checkpoint, num_beams=2).text)
-    assert all(line.startswith("longsum: note: ") for line in result.stderr.splitlines())
+    # A busy machine gets a line of progress every ten seconds.
+    progress = ("counting tokens", "reading, layer", "writing, ", "loading ")
+    lines = [line for line in result.stderr.splitlines() if not any(words in line for words in progress)]
+    assert all(line.startswith("longsum: note: ") for line in lines)
 
 
 def test_process_that_fails_has_an_exit_code(tmp_path):

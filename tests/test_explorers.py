@@ -366,7 +366,7 @@ def test_sync_lets_colab_install_what_explorers_need():
     )
     notebook_rules.sync(notebook, "notebooks/01_a.ipynb")
     assert notebook.metadata["longsum"]["needs"] == ["anywidget", "psygnal"]
-    assert '["sentencepiece", "anywidget", "psygnal"]' in notebook.cells[2].source
+    assert '["lazy_loader", "sentencepiece", "anywidget", "psygnal"]' in notebook.cells[2].source
     notebook_rules.sync(notebook, "notebooks/01_a.ipynb")
     assert notebook.metadata["longsum"]["needs"] == ["anywidget", "psygnal"]
 

@@ -29,7 +29,7 @@ from longsum_lib.errors import (
     OptionError,
     UnsupportedModel,
 )
-from longsum_lib.loading import auto, checkpoint_files, devices, registry
+from longsum_lib.loading import auto, checkpoint_files, devices, hub, registry
 from longsum_lib.models.led.heads import (
     LEDForConditionalGeneration,
     LEDForQuestionAnswering,
@@ -166,7 +166,7 @@ def test_led_tokenizer_of_transformers_becomes_ours(checkpoint, tmp_path):
 def test_quantized_weights_leave_the_head_alone(tmp_path, quantization):
     pytest.importorskip("bitsandbytes")
     folder = make_checkpoint(tmp_path, d_model=64, encoder_ffn_dim=64, decoder_ffn_dim=64, init_std=0.05)
-    plain, model = load(folder), load(folder, quantization=quantization)
+    plain, model = load(folder), load(folder, dtype="fp32", quantization=quantization)
     assert model.get_memory_footprint() < 0.8 * plain.get_memory_footprint()
     assert type(model.lm_head) is torch.nn.Linear
     assert type(model.led.encoder.layers[0].fc1) is not torch.nn.Linear
@@ -200,6 +200,8 @@ def test_hub_name_without_a_network_is_one_clear_line(monkeypatch):
     def no_network(*_, **__):
         raise ConnectionError("name or service not known")
 
+    monkeypatch.setattr(hub, "_is_offline", lambda: False)
+    monkeypatch.setattr(hub, "PAUSES", ())
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", no_network)
     for call in (load, load_tokenizer):
         with pytest.raises(NoNetwork) as error:
@@ -228,6 +230,7 @@ def test_hub_refusals(monkeypatch, kind, expected):
         error = getattr(hub_errors, kind)
         raise error.__new__(error)
 
+    monkeypatch.setattr(hub, "_is_offline", lambda: False)
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", refuse)
     with pytest.raises(ModelNotFound, match=expected):
         load("allenai/led-base-16348", revision="v9")
@@ -238,14 +241,17 @@ def fake_hub(monkeypatch, files, folder):
     asked = {}
 
     def model_info(self, name, **_):
-        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=file) for file in files])
+        siblings = [SimpleNamespace(rfilename=file, size=None, blob_id=None, lfs=None) for file in files]
+        asked[name] = set()
+        return SimpleNamespace(siblings=siblings, sha=None)
 
-    def snapshot_download(name, allow_patterns=None, **_):
-        asked[name] = set(allow_patterns)
-        return str(folder)
+    def fetch(place, file, commit):
+        asked[place.name].add(file.name)
+        return folder / file.name
 
+    monkeypatch.setattr(hub, "_is_offline", lambda: False)
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    monkeypatch.setattr(hub, "fetch", fetch)
     return asked
 
 

@@ -68,7 +68,7 @@ def test_quantized_weights(tmp_path, name, scheme):
     from longsum_lib import load
 
     build(name).save_pretrained(tmp_path)
-    model = load(tmp_path, quantization=scheme)
+    model = load(tmp_path, dtype="fp32", quantization=scheme)
     layers = [m for m in model.modules() if type(m).__name__ in ("Linear4bit", "Linear8bitLt")]
     found = memory.predict(memory.config_numbers(model.config), length=64, quantization=scheme)
     assert found["quantizable"] == sum(m.in_features * m.out_features for m in layers)

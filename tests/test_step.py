@@ -369,3 +369,18 @@ def test_what_a_document_takes():
     assert decoder.document(torch.randn(10, 32)).bytes == 2 * 2 * 10 * 32 * 4  # layers, keys and values, rows, fp32
     real = torch.tensor([True] * 6 + [False] * 4)
     assert decoder.document(torch.randn(10, 32), real).length == 6
+
+
+def test_the_budget_knows_how_room_grows(monkeypatch):
+    from longsum_lib.budget import formulas
+    from longsum_lib.models.core.step import generating
+
+    assert generating.FIRST_CAPACITY == formulas.FIRST_CAPACITY
+    assert [formulas._slots(tokens) for tokens in (3, 128, 129, 300)] == [3, 128, 128 + 129, 256 + 300]
+    decoder = StepDecoder(model_of("led"))
+    rows = decoder.open([decoder.document(torch.randn(4, 32))], capacity=2, most=7)
+    sizes = []
+    for _ in range(9):
+        rows.step(torch.tensor([5]))
+        sizes.append(rows.capacity)
+    assert sizes == [2, 2, 4, 4, 7, 7, 7, 8, 9]

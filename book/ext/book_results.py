@@ -42,6 +42,7 @@ TABLES = {
     ),
     "together": ("Written together", "Factors are the other program's CPU seconds by ours, of pairs in turns."),
     "streams": ("Streamed", "Short documents through `summarize_corpus`, and the memory that is held."),
+    "engines": ("One machine, with and without Ray", "A job of 60 short documents with led-tiny, start included."),
     "throughput": ("Documents a minute", "Of 4,096 tokens each; one core."),
     "extract_seconds": ("Processor time of an extract", "The function alone, and the whole command with its imports."),
     "guard": ("Texts of the corpus and others", "How many were taken for what they are not."),
@@ -88,6 +89,8 @@ COLUMNS |= {
     "lowest_factor": "lowest factor",
     "mib_after_100": "held after 100 (MiB)",
     "mib_at_the_end": "held at the end (MiB)",
+    "peak_mib": "peak of all processes (MiB)",
+    "wall_seconds": "seconds by the clock",
     "cpu_seconds_a_document": "CPU seconds a document",
     "documents_a_minute_a_core": "documents a minute and core",
 }
@@ -204,8 +207,8 @@ class BenchmarkTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Build the table."""
         self.env.note_reread()
-        rows = json.loads((RESULTS / f"{self.arguments[0]}.json").read_text(encoding="utf-8"))[self.arguments[1]]
-        return [table(rows)]
+        rows = stored(self.arguments[0]).get(self.arguments[1])
+        return [table(rows)] if rows else [not_measured()]
 
 
 class BenchmarkFacts(SphinxDirective):
@@ -216,9 +219,10 @@ class BenchmarkFacts(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Build the list."""
         self.env.note_reread()
-        result = json.loads((RESULTS / f"{self.arguments[0]}.json").read_text(encoding="utf-8"))
+        result = stored(self.arguments[0])
         facts = {name: value for name, value in result.items() if isinstance(value, bool | int | float)}
-        return [table([{"": plain(name), "counted": text(value)} for name, value in facts.items()])]
+        rows = [{"what": plain(name), "counted": text(value)} for name, value in facts.items()]
+        return [table(rows)] if rows else [not_measured()]
 
 
 class BenchmarkPlan(SphinxDirective):
@@ -230,13 +234,26 @@ class BenchmarkPlan(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Build the table."""
         self.env.note_reread()
-        rows = json.loads((RESULTS / f"{self.arguments[0]}.json").read_text(encoding="utf-8"))[self.arguments[1]]
+        rows = stored(self.arguments[0]).get(self.arguments[1])
+        if not rows:
+            return [not_measured()]
         plans = [
             {"hours of a million documents": row["model"]}
             | {f"{n} cores": 1e6 * row["cpu_seconds_a_document"] / 3600 / n for n in self.cores}
             for row in rows
         ]
         return [table(plans)]
+
+
+def stored(name: str) -> dict[str, Any]:
+    """A result file, empty where it was not measured yet."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def not_measured() -> nodes.paragraph:
+    """What stands in the place of a table that is not there yet."""
+    return nodes.paragraph(text="This was not measured yet.")
 
 
 def draw_chart(rows: list[dict[str, Any]], file: Path) -> None:

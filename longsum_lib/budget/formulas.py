@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypedDict, cast
 
+from longsum_lib.budget.pairs import attention_pairs, keys_per_query
+
 FAMILIES = ("led", "pegasus_x", "longt5_local", "longt5_tglobal", "lsg", "bigbird_pegasus", "full")
 """Kinds of encoders; ``full`` is BART's layer with one fused full attention, for comparison."""
 
@@ -116,6 +118,9 @@ DEFAULTS: dict[str, float | str] = {
 }
 
 
+FIRST_CAPACITY = 128
+"""Tokens of a summary for which a decoding step on a CPU has room at first; see ``models.core.step.generating``."""
+
 LONGEST = 2**20
 """Longer inputs are not searched for, in tokens."""
 
@@ -129,6 +134,7 @@ CONSTANTS = (
         "SCORES_PER_CALL",
         "WORKSPACE",
         "BITS",
+        "FIRST_CAPACITY",
     ),
     "LONGEST",
 )
@@ -300,6 +306,14 @@ def _streamed_bytes(m: Numbers) -> float:
     return max(attending, feeding) + global_scores
 
 
+def _slots(tokens: int) -> int:
+    """Room for written tokens while it grows for the last time: what there was and what there will be."""
+    room, before = min(tokens, FIRST_CAPACITY), 0
+    while room < tokens:
+        room, before = min(2 * room, tokens), room
+    return room + before
+
+
 def decoder_bytes(m: Numbers) -> dict[str, float]:
     """Peak of the decoder: the encoder's output, keys and values of both attentions, projections, the logits."""
     copies, size = copy_bytes(m), m["bytes_per_number"]
@@ -310,73 +324,20 @@ def decoder_bytes(m: Numbers) -> dict[str, float]:
     logits = 6 * rows * m["vocabulary"] * 4
     # PEGASUS-X keeps its tables of positions, that of the decoder with 1,024 rows.
     table = (m["length"] + 1024) * m["d_model"] * 4 if m["family"] == "pegasus_x" else 0
-    # While a layer's keys and values are laid out by heads, they exist twice.
-    peak = copies + table + cross + 2 * copies * per_copy + own + logits
+    if m["device"] == "cpu":
+        # The step lays out a layer's keys, then its values, keeps weights of query, key and value side by side, and
+        # doubles the room of written tokens when it is full.
+        laid_out = copies * per_copy + 3 * m["decoder_layers"] * m["d_model"] * m["inner"] * size
+        slots = _slots(int(m["new_tokens"]) + 1)
+        written = 2 * m["decoder_layers"] * rows * slots * m["inner"] * size
+        written += own / m["decoder_layers"] if m["beams"] > 1 else 0  # beams change places layer by layer
+    else:  # while a layer's keys and values are laid out by heads, they exist twice
+        laid_out, written = 2 * copies * per_copy, own
+    peak = copies + table + cross + laid_out + written + logits
     return {"decoder": peak, "cross_cache": cross, "self_cache": own}
 
 
 # --- work -------------------------------------------------------------------------------------------
-
-
-def window_pairs(length: float, window: float) -> float:
-    """Pairs of a query and a key that lie at most ``window`` tokens apart."""
-    w = min(window, length - 1)
-    return length * (2 * w + 1) - w * (w + 1)
-
-
-def attention_pairs(m: Numbers) -> float:
-    """Pairs of a query and a key in one encoder layer; the queries of global tokens beside the text left out."""
-    n, family, block = m["length"], m["family"], m["block_size"]
-    if family == "led":
-        return window_pairs(n, m["window"]) + m["globals"] * n
-    if family == "longt5_local":
-        return window_pairs(n, m["window"])
-    if family == "longt5_tglobal":
-        return window_pairs(n, m["window"]) + n * (n // block)
-    if family == "pegasus_x":
-        return (n // block) * block * block + (n % block) ** 2 + n * m["globals"]
-    if family == "bigbird_pegasus" and n > (5 + 2 * m["random_blocks"]) * block:
-        return _big_bird_pairs(n, block)
-    if family == "lsg":
-        return _lsg_pairs(m)
-    return n * n
-
-
-def _big_bird_pairs(n: float, block: float) -> float:
-    """Own block and neighbours, and both ends, which see everything; the last block may be cut.
-
-    While evaluating, all random blocks are the first one, so that at most five blocks differ.
-    """
-    blocks = -(-n // block)
-    last = n - (blocks - 1) * block
-    return (block + last) * n + block * (2 * (3 * block + last) + (blocks - 4) * (4 * block + last))
-
-
-def _lsg_pairs(m: Numbers) -> float:
-    """Own block and neighbours, selected keys on both sides, global tokens, which see everything."""
-    n, block, g = m["length"], m["block_size"], m["globals"]
-    with_globals = g * n + g * (n + g)
-    if n <= 2 * block:
-        return n * n + with_globals
-    blocks = -(-n // block)
-    last = n - (blocks - 1) * block
-    pairs = (3 * blocks - 5) * block * block + 2 * block * last + last * last
-    if m["sparsity_factor"]:
-        step, width = block // m["sparsity_factor"], m["sparse_block_size"]
-        left = block * _growing_sum(blocks - 2, step, 0, width) + last * min(width, (blocks - 2) * step)
-        pairs += left + block * _growing_sum(blocks - 2, step, -(-last // m["sparsity_factor"]), width)
-    return pairs + with_globals
-
-
-def _growing_sum(count: float, step: float, first: float, most: float) -> float:
-    """Sum of ``min(most, first + k * step)`` for ``k`` below ``count``: fewer selected keys near an end."""
-    growing = max(0, min(count, -(-(most - first) // step)))
-    return growing * first + step * growing * (growing - 1) // 2 + most * (count - growing)
-
-
-def keys_per_query(m: Numbers) -> float:
-    """Keys that one query meets on average."""
-    return attention_pairs(m) / m["length"]
 
 
 def work_numbers(m: Numbers) -> dict[str, float]:

@@ -275,9 +275,9 @@ def make_document(
         Time and memory O(length): about 1 ms per 1,000 tokens.
     """
     if split not in SPLITS:
-        raise OptionError(f"split is {split!r}, expected one of {SPLITS}")
+        raise OptionError(option="split", got=split, expected=f"one of {SPLITS}")
     if not SHORTEST <= length <= LONGEST:
-        raise OptionError(f"length is {length}, expected {SHORTEST} to {LONGEST} tokens")
+        raise OptionError(option="length", got=length, expected=f"{SHORTEST} to {LONGEST} tokens")
     count_tokens = count_tokens or _bundled_count()
     difficulty = difficulty or Difficulty()
     rng = random.Random(f"longsum-{split}-{length}-{seed}")

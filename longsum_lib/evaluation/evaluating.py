@@ -103,7 +103,7 @@ def _writer(model: Any, tokenizer: Any, batch_size: int | None, options: dict[st
     from longsum_lib.generation.writer import Options, Writer
 
     if batch_size is not None and batch_size < 1:
-        raise OptionError(f"batch_size is {batch_size}, expected at least 1")
+        raise OptionError(option="batch_size", got=batch_size, expected="at least 1")
     writing = settle(options, owner="evaluate")
     return Writer(model, tokenizer, model.name_or_path or type(model).__name__, Options(writing, batch_size))
 

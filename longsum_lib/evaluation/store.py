@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from longsum_lib.errors import OptionError
+from longsum_lib.errors import Option, OptionError
 
 
 class SummaryStore:
@@ -89,8 +89,9 @@ class SummaryStore:
         """Refuse to go on with summaries that are not meant, or were made with other settings."""
         if not resume:
             raise OptionError(
-                f"{self.path} holds summaries of an earlier run ({count}); --resume (resume=True) goes on with them, "
-                "or choose another file"
+                f"{self.path} holds summaries of an earlier run ({count}); ",
+                Option("resume", True),
+                " goes on with them, or choose another file",
             )
         mine = self._settings
         different = sorted(key for key in mine.keys() | found.keys() if mine.get(key) != found.get(key))

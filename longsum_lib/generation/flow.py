@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from longsum_lib.errors import DocumentTooLong, OptionError
+from longsum_lib.errors import DocumentTooLong, Option, OptionError
 from longsum_lib.generation.choose import extract_to_fit
 from longsum_lib.generation.lengths import LARGE
 from longsum_lib.generation.splitting import split_text
@@ -90,7 +90,8 @@ def _parts(writer: Writer, text: str, length: int, limit: int) -> Asking:
     if joined_length >= length:
         raise OptionError(
             f"splitting does not make the text shorter: the {len(parts)} summaries have {joined_length:,} "
-            f"tokens, the text {length:,}; lower max_new_tokens"
+            f"tokens, the text {length:,}; lower ",
+            Option("max_new_tokens"),
         )
     if joined_length > limit:
         final = yield from _parts(writer, joined, joined_length, limit)

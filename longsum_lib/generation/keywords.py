@@ -50,9 +50,10 @@ class SummarizeOptions(GenerateOptions, total=False):
     split: bool
     extract_first: bool
     anyway: bool
-    batch_size: int
+    batch_size: int | None
     device: str | int | torch.device | None
     dtype: str | torch.dtype | None
     quantization: str | BitsAndBytesConfig | None
+    fast: bool
     progress: Callable[[Progress], None] | None
     generation_config: GenerationConfig | None

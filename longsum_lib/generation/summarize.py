@@ -13,9 +13,9 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Unpack, overload
+from typing import TYPE_CHECKING, TypedDict, Unpack, overload
 
-from longsum_lib.errors import DocumentError, LongsumWarning, OptionError, OutOfWorldWarning
+from longsum_lib.errors import DocumentError, LongsumWarning, Option, OptionError, OutOfWorldWarning
 from longsum_lib.generation.choose import (
     EXTRACT,
     check_extract_options,
@@ -41,6 +41,12 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "led-tiny"
 
 
+class _Loading(TypedDict):
+    device: str | int | torch.device | None
+    dtype: str | torch.dtype | None
+    quantization: str | BitsAndBytesConfig | None
+
+
 @overload
 def summarize(  # type: ignore[overload-overlap]  # a str is a sequence of str too; the first signature wins
     documents: str | DocumentText,
@@ -55,7 +61,7 @@ def summarize(
 ) -> list[Summary]: ...
 def summarize(
     documents: str | DocumentText | Sequence[str | DocumentText],
-    model: str | os.PathLike | PreTrainedModel | None = None,
+    model: str | os.PathLike[str] | PreTrainedModel | None = None,
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
     max_new_tokens: int | None = None,
@@ -70,6 +76,7 @@ def summarize(
     device: str | int | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     quantization: str | BitsAndBytesConfig | None = None,
+    fast: bool = False,
     progress: Callable[[Progress], None] | None = None,
     generation_config: GenerationConfig | None = None,
     **generate: object,
@@ -104,6 +111,8 @@ def summarize(
         device: Where to load a model given by name; see ``load``.
         dtype: The number format to load it in; see ``load``.
         quantization: ``"int8"``, ``"nf4"`` or ``"fp4"`` to load it with quantized weights.
+        fast: On a CPU that computes in bf16, load a model given by name with weights in int8 and everything else in
+            bf16. The text may differ from that of fp32 by a word; never chosen by itself.
         progress: Called with a ``Progress`` for every encoder layer and every written token.
         generation_config: transformers' ``GenerationConfig``; what it sets beats the checkpoint's files, and the
             keywords here beat it.
@@ -128,8 +137,8 @@ def summarize(
     """
     started = time.perf_counter()
     several = not isinstance(documents, str | DocumentText)
-    documents, with_pages = plain_texts(documents)
-    texts = _check_documents(documents)
+    plain, with_pages = plain_texts(documents)
+    texts = _check_documents(plain)
     asked = {
         "max_new_tokens": max_new_tokens,
         "min_new_tokens": min_new_tokens,
@@ -138,11 +147,14 @@ def summarize(
     }
     check_options(truncate, split, extract_first, batch_size)
     writing = settle({**generate, **asked}, generation_config)
-    loading = {"device": device, "dtype": dtype, "quantization": quantization}
-    loaded = model is not None and not isinstance(model, str | os.PathLike)
-    if loaded and any(option is not None for option in loading.values()):
+    loading = _Loading(device=device, dtype=dtype, quantization=quantization)
+    loaded = None if model is None or isinstance(model, str | os.PathLike) else model
+    if loaded is not None and any(option is not None for option in loading.values()):
         raise OptionError("device, dtype and quantization are for a model given by name; this one is loaded")
-    name = model.name_or_path if loaded else None if model is None else os.fspath(model)
+    if fast and loaded is not None:
+        raise OptionError(Option("fast"), " is for a model given by name; load this one with quantization='int8'")
+    name = os.fspath(model) if isinstance(model, str | os.PathLike) else None
+    name = name if loaded is None else loaded.name_or_path
     given, cleaned = with_pages or texts, [remove_invisible(text) for text in texts]
     texts = [text for text, _ in cleaned]
     foreign = [is_foreign(text) for text in texts]
@@ -157,22 +169,22 @@ def summarize(
     found = {i: Summary(**extracted(given[i], most)) for i in own}
     rest = [i for i, chosen in enumerate(names) if chosen != EXTRACT]
     if rest:
-        if not loaded:
+        if loaded is None:
             from longsum_lib.loading.auto import load
+            from longsum_lib.loading.devices import fast_quantization
 
-            model = load(names[rest[0]], **loading)
+            if fast:
+                loading["quantization"] = fast_quantization(device, dtype, quantization)
+            loaded = load(names[rest[0]], **loading)
         from longsum_lib.generation.flow import count_document, summarize_in_order
         from longsum_lib.generation.writer import Options
 
-        writer = writer_of(model, tokenizer, Options(writing, batch_size, progress))
+        writer = writer_of(loaded, tokenizer, Options(writing, batch_size, progress))
         how = too_long(truncate, split, extract_first)
         if any(foreign[i] for i in rest) and is_bundled(writer.name):
             warn_of_invention(writer.name)
-        with evaluating(model):
-            chosen_texts = [
-                (texts[i], count_document(writer, texts[i], how, _which(number, rest)))
-                for number, i in enumerate(rest, 1)
-            ]
+        with evaluating(loaded):
+            chosen_texts = [(texts[i], count_document(writer, texts[i], how, _which(i + 1, texts))) for i in rest]
             warn_about_model(writer)
             found.update(zip(rest, summarize_in_order(writer, chosen_texts, how), strict=True))
     seconds = time.perf_counter() - started
@@ -185,7 +197,7 @@ def summarize(
 
 
 # What people pass instead of a text, and what to write.
-_HINTS: dict[type | None, str] = {
+_HINTS: dict[type, str] = {
     os.PathLike: ": Path(…).read_text()",
     bytes: ": decode the bytes, as in data.decode('utf-8')",
     bytearray: ": decode the bytes, as in data.decode('utf-8')",
@@ -195,7 +207,7 @@ _HINTS: dict[type | None, str] = {
 
 
 def _check_documents(documents: str | Sequence[str]) -> list[str]:
-    fix = _HINTS.get(next((kind for kind in _HINTS if isinstance(documents, kind)), None), "")
+    fix = _hint(documents)
     if fix or not isinstance(documents, Iterable):
         raise DocumentError(f"documents is of type {type(documents).__name__}; expected a text or a list of texts{fix}")
     texts = [documents] if isinstance(documents, str) else list(documents)
@@ -213,7 +225,7 @@ def check_document(text: object, which: str) -> str:
         DocumentError: It is no text, is empty, was decoded wrongly, or is a file's path.
     """
     if not isinstance(text, str):
-        fix = _HINTS.get(next((kind for kind in _HINTS if isinstance(text, kind)), None), "")
+        fix = _hint(text)
         raise DocumentError(f"{which} is of type {type(text).__name__}; expected a string{fix}")
     if not text.strip():
         raise DocumentError(f"{which} is empty; expected some text")
@@ -222,6 +234,10 @@ def check_document(text: object, which: str) -> str:
         fix = f"expected its text: Path({text!r}).read_text(), or longsum_lib.read_document"
         raise DocumentError(f"{which} is the path of a file, {text!r}; {fix}")
     return text
+
+
+def _hint(given: object) -> str:
+    return next((hint for kind, hint in _HINTS.items() if isinstance(given, kind)), "")
 
 
 def _check_characters(text: str, which: str) -> None:
@@ -234,7 +250,7 @@ def _check_characters(text: str, which: str) -> None:
         ) from None
 
 
-def _which(number: int, texts: list) -> str:
+def _which(number: int, texts: Sequence[str]) -> str:
     return f"document {number} of {len(texts)}" if len(texts) > 1 else "the document"
 
 
@@ -256,7 +272,7 @@ def check_options(truncate: bool, split: bool, extract_first: bool, batch_size: 
     if batch_size is None:
         return
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise OptionError(f"batch_size is {batch_size!r}, expected a whole number of at least 1")
+        raise OptionError(option="batch_size", got=batch_size, expected="a whole number of at least 1")
 
 
 def writer_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, options: Options) -> Writer:

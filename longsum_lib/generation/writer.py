@@ -8,18 +8,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 
 from longsum_lib.budget.fits import check_document_fits, too_large
-from longsum_lib.errors import CheckpointError, DocumentTooLong, NotEnoughMemory, OptionError, is_out_of_memory
+from longsum_lib.errors import CheckpointError, DocumentTooLong, NotEnoughMemory, Option, OptionError, is_out_of_memory
 from longsum_lib.generation.file_settings import read_file_settings
 from longsum_lib.generation.invisible import remove_invisible
 from longsum_lib.generation.lengths import LARGE, beginning, count_by_pieces, pieces, tokens_at_least
 from longsum_lib.generation.options import Writing
-from longsum_lib.loading.auto import max_input_tokens, max_summary_tokens, quiet_transformers
+from longsum_lib.generation.settings import as_floats, fitting, longest_summary
+from longsum_lib.loading.auto import max_input_tokens, quiet_transformers
 from longsum_lib.loading.generation_file import check_can_write
 from longsum_lib.loading.registry import model_type_of
 from longsum_lib.models.core.looking import harmless
@@ -27,20 +28,15 @@ from longsum_lib.terminal import Progress
 from longsum_lib.upstream.accelerate import running_device
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList
+    from transformers.generation.utils import GenerationMixin
 
     from longsum_lib.generation.batches.loop import Loop, Take
     from longsum_lib.generation.batches.prepare import Prepared
+    from longsum_lib.models.core.step.parts import Writes
 
 Name = TypeVar("Name")
 """What a caller calls a document."""
-
-DEFAULT_NEW_TOKENS = 256
-"""The longest summary in tokens when neither the caller nor the checkpoint says."""
-
-MOST_DEFAULT_NEW_TOKENS = 1024
-"""Some checkpoints allow as many tokens of summary as of document; by default none writes more than this."""
-
 
 _READ_TOKENS = ("stop_strings", "token_healing")  # generate needs the tokenizer for them
 # What a file may ask of generate for other uses: here one text comes out of it.
@@ -87,12 +83,12 @@ class Writer:
         said = options.writing.generate
         check_can_write(name, model.generation_config)
         files = read_file_settings(model)
-        self.max_new_tokens = _max_new_tokens(model, options.writing, files.values)
-        own = _fitting(model, files.values, said, self.max_new_tokens)
+        self.max_new_tokens = longest_summary(model, options.writing, files.values)
+        own = fitting(model, files.values, said, self.max_new_tokens)
         self.generate = {**own, **said, "max_new_tokens": self.max_new_tokens, **_ONE_TEXT}
         if any(getattr(model.generation_config, field, None) is not None or field in said for field in _READ_TOKENS):
             self.generate["tokenizer"] = tokenizer
-        self.generate |= _as_floats(self.generate, model.generation_config)
+        self.generate |= as_floats(self.generate, model.generation_config)
         kept = {name for name in own if name not in said and own[name] == files.values.get(name)}
         kept |= set() if "max_new_tokens" in said else {"max_new_tokens", "max_length"}
         self.settings_from = {name: source for name, source in files.sources.items() if name in kept}
@@ -218,7 +214,7 @@ class Writer:
         from longsum_lib.models.core.step.products import Unreadable
 
         try:
-            decoder = StepDecoder(self.model)
+            decoder = StepDecoder(cast("Writes", self.model))
         except Unreadable:
             return None
         room = Room(self.model, self.beams, self.max_new_tokens, self.options.batch_size)
@@ -273,7 +269,7 @@ class Writer:
             stack.enter_context(torch.inference_mode())
             stack.enter_context(self._reading())
             criteria = stack.enter_context(self._writing())
-            output = self.model.generate(**inputs, **self.generate, stopping_criteria=criteria)
+            output = cast("GenerationMixin", self.model).generate(**inputs, **self.generate, stopping_criteria=criteria)
         return [self._decode(row.tolist()) for row in output]
 
     @contextlib.contextmanager
@@ -293,7 +289,7 @@ class Writer:
         pad = self.model.config.pad_token_id
         pad = self.tokenizer.pad_token_id if pad is None else pad
         if pad is None and len(set(map(len, documents))) > 1:
-            raise OptionError(f"{self.name} has no padding token; use batch_size=1")
+            raise OptionError(f"{self.name} has no padding token; use ", Option("batch_size", 1))
         ids = torch.full((len(documents), longest), 0 if pad is None else pad)  # (batch, length)
         mask = torch.zeros_like(ids)
         for row, document in enumerate(documents):
@@ -321,7 +317,7 @@ class Writer:
         forced = self.model.generation_config.forced_eos_token_id is not None
         complete = first_end is not None and not (forced and first_end == self.max_new_tokens - 1)
         summary = ids if first_end is None else ids[:first_end]
-        text = self.tokenizer.decode(summary, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text = str(self.tokenizer.decode(summary, skip_special_tokens=True, clean_up_tokenization_spaces=False))
         special = set(self.tokenizer.all_special_ids)
         tokens = sum(token not in special for token in summary)
         # Pegasus tokenizers spell a line break as <n>.
@@ -335,13 +331,14 @@ class Writer:
             yield
             return
 
+        layers_done = 0
+
         @harmless
         def layer_done(*_: object) -> None:
             nonlocal layers_done
             layers_done += 1
             report(Progress("reading", min(layers_done, len(layers)), len(layers), self._part, self._parts))
 
-        layers_done = 0
         encoder = self.model.get_encoder()
         layers = list(getattr(encoder, "layers", None) or getattr(encoder, "block", None) or [])
         hooks = [layer.register_forward_hook(layer_done) for layer in layers]
@@ -362,50 +359,12 @@ class Writer:
             return
         from transformers import StoppingCriteria, StoppingCriteriaList
 
+        def tokens_done(count: int) -> None:
+            report(Progress("writing", count, self.max_new_tokens, self._part, self._parts))
+
         class TokenDone(StoppingCriteria):
-            def __call__(criterion, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
-                report(Progress("writing", input_ids.shape[1] - 1, self.max_new_tokens, self._part, self._parts))
+            def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
+                tokens_done(input_ids.shape[1] - 1)
                 return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
         yield StoppingCriteriaList([TokenDone()])
-
-
-def _as_floats(options: Mapping[str, Any], config: GenerationConfig) -> dict[str, float]:
-    """Return the options that are whole numbers and that ``generate`` takes as floats only."""
-    given = {name: options.get(name, getattr(config, name, None)) for name in _FLOATS}
-    return {name: float(value) for name, value in given.items() if isinstance(value, int)}
-
-
-_FLOATS = (
-    *("repetition_penalty", "encoder_repetition_penalty", "temperature", "length_penalty", "top_p", "min_p"),
-    *("typical_p", "epsilon_cutoff", "eta_cutoff"),
-)
-
-
-def _max_new_tokens(model: PreTrainedModel, writing: Writing, files: Mapping[str, Any]) -> int:
-    """Return how many tokens a summary may have: what was asked for, else what the checkpoint's files say."""
-    most = max_summary_tokens(model.config)
-    asked, shortest = writing.generate.get("max_new_tokens"), writing.generate.get("min_new_tokens") or 0
-    for name, value in (("max_new_tokens", asked), ("min_new_tokens", shortest)):
-        if most is not None and value is not None and value > most:
-            extra = 1 if name in writing.names else 0
-            raise OptionError(
-                f"{writing.name(name)} is {value + extra:,}, but the model can write at most {most + extra:,} tokens"
-            )
-    if asked is not None:
-        return asked
-    own = files.get("max_new_tokens") or (files.get("max_length", 0) - 1)
-    own = min(own, MOST_DEFAULT_NEW_TOKENS) if own > 0 else DEFAULT_NEW_TOKENS
-    if shortest > own:
-        own = 2 * shortest  # the caller's minimum beats the file's maximum, and leaves room to end a sentence
-    return own if most is None else min(own, most)
-
-
-def _fitting(model: PreTrainedModel, files: Mapping[str, Any], said: Mapping[str, Any], longest: int) -> dict[str, Any]:
-    """Return what the files say for ``generate``; a shortest summary only where the caller has left room for it."""
-    own = {name: value for name, value in files.items() if name not in ("max_new_tokens", "max_length")}
-    for name in ("min_length", "min_new_tokens"):
-        if name in own or getattr(model.generation_config, name, None):
-            value = own.get(name, 0)
-            own[name] = 0 if "min_new_tokens" in said or value > longest else value
-    return own

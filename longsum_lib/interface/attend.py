@@ -157,8 +157,8 @@ def _by_matrix(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scores: 
     if scores.dropout:
         raise UnsupportedAttention("sinks and capped scores go without dropout where a mask of all pairs is given")
     attend, bias = (mask, None) if mask.dtype == torch.bool else (None, mask)
-    capped: dict[str, Any] = {"sinks": scores.sinks, "softcap": scores.softcap, "scale": scores.scale}
-    return dense_attention(query, key, value, attend=attend, bias=bias, **capped)
+    sinks, softcap, scale = scores.sinks, scores.softcap, scores.scale
+    return dense_attention(query, key, value, attend=attend, bias=bias, sinks=sinks, softcap=softcap, scale=scale)
 
 
 def _packed_heads(query: Tensor, key: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, int | None]:

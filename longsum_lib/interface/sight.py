@@ -77,7 +77,7 @@ class SightMask(Tensor):
         return SightMask(batch, self.shape[2], [sight.on(torch.device(device)) for sight in sights], device)
 
     @classmethod
-    def __torch_dispatch__(  # type: ignore[override]
+    def __torch_dispatch__(  # type: ignore[override]  # torch calls it so; its stub has no defaults
         cls, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Do the few things that a description can follow."""

@@ -105,9 +105,10 @@ class AutoClass:
         arrived.check_arrived(model, checkpoint.name, info)
         quantized.settle(model, None)
         model.name_or_path = checkpoint.name
+        settled: PreTrainedModel = model.eval()
         if wants_info:
-            return model.eval(), info  # type: ignore[return-value]  # a pair, as transformers gives it and declares not
-        return model.eval()
+            return settled, info  # type: ignore[return-value]  # a pair, as transformers gives it and declares not
+        return settled
 
     @classmethod
     def from_config(cls, config: PreTrainedConfig, **kwargs: Any) -> PreTrainedModel:

@@ -21,7 +21,9 @@ import torch
 from longsum_lib.errors import (
     CorruptCheckpoint,
     LongsumWarning,
+    Option,
     OptionError,
+    SizeError,
     UnknownOption,
     UnsupportedModel,
     did_you_mean,
@@ -152,9 +154,9 @@ def convert_to_lsg(
 
 def _check_options(max_length: int, lsg: Mapping[str, Any]) -> None:
     if max_length < 1:
-        raise OptionError(f"max_length is {max_length}, expected a number of tokens >= 1")
+        raise OptionError(option="max_length", got=max_length, expected="a number of tokens >= 1")
     if max_length > MOST_POSITIONS:
-        raise OptionError(f"max_length is {max_length:,}, expected at most {MOST_POSITIONS:,} tokens")
+        raise OptionError(Option("max_length"), f" is {max_length:,}, expected at most {MOST_POSITIONS:,} tokens")
     known = [field.name for field in dataclasses.fields(LSGFields)]
     for name in lsg:
         if name not in known:
@@ -162,21 +164,26 @@ def _check_options(max_length: int, lsg: Mapping[str, Any]) -> None:
             raise UnknownOption(f"unknown option {name!r}{hint}; expected one of {', '.join(known)}")
     count = lsg.get("num_global_tokens", 1)
     if not 1 <= count <= MOST_GLOBAL_TOKENS:
-        raise OptionError(f"num_global_tokens is {count}, expected 1 to {MOST_GLOBAL_TOKENS}")
+        raise OptionError(option="num_global_tokens", got=count, expected=f"1 to {MOST_GLOBAL_TOKENS}")
     if lsg.get("mask_first_token") and lsg.get("pool_with_global") is False:
-        raise OptionError("mask_first_token hides the first token, so it needs pool_with_global, which is switched off")
+        first, pool = Option("mask_first_token"), Option("pool_with_global")
+        raise OptionError(first, " hides the first token, so it needs ", pool, ", which is switched off")
 
 
 def _advise(was_lsg: bool, resize_lsg: bool, keep_first: bool) -> None:
     if was_lsg and not resize_lsg:
         kept = "but for the first" if keep_first else "all"
         warnings.warn(
-            f"this is an LSG model already: its global tokens are made anew, {kept}; resize_lsg=True keeps them",
-            LongsumWarning,
+            LongsumWarning(
+                f"this is an LSG model already: its global tokens are made anew, {kept}; ",
+                Option("resize_lsg", True),
+                " keeps them",
+            ),
             stacklevel=3,
         )
     if keep_first and not was_lsg:
-        warnings.warn("keep_first_global_token has no effect: this is no LSG model yet", LongsumWarning, stacklevel=3)
+        ignored = LongsumWarning(Option("keep_first_global_token"), " has no effect: this is no LSG model yet")
+        warnings.warn(ignored, stacklevel=3)
 
 
 # -- the model ---------------------------------------------------------------------------------------------------------
@@ -198,7 +205,7 @@ def _lsg_class(family: Family, architecture: str | None, asked: bool) -> type[Pr
         return family.find(task)
     if architecture is not None and asked:
         names = ", ".join(family.stem + task for task in family.tasks)
-        raise OptionError(f"architecture is {architecture!r}, expected one of: {names}")
+        raise OptionError(option="architecture", got=architecture, expected=f"one of: {names}")
     return family.find(family.tasks[0])
 
 
@@ -214,11 +221,12 @@ def _from_checkpoint(
     with auto.quiet_transformers(), auto.explained(checkpoint.name), judged_by_caller():
         config = family.config().from_pretrained(checkpoint.folder)
         _set_options(config, lsg)
-        model, info = kind.from_pretrained(
+        both: Any = kind.from_pretrained(
             checkpoint.folder, config=config, output_loading_info=True, weights_only=True, dtype="auto"
         )
     made_here = ("global_embeddings", "final_logits_bias", *(["embed_positions"] if family.stem == "Pegasus" else []))
-    _check_missing(checkpoint.name, kind, info["missing_keys"], made_here)
+    model: PreTrainedModel = both[0]
+    _check_missing(checkpoint.name, kind, both[1]["missing_keys"], made_here)
     arrived.check_numbers(model, checkpoint.name)
     return model.eval(), was_lsg, str(checkpoint.folder)
 
@@ -231,7 +239,8 @@ def _from_model(
     fields = {k: v for k, v in model.config.to_dict().items() if k not in ("architectures", "model_type")}
     config = family.config()(**fields)
     _set_options(config, lsg)
-    converted = kind(config).to(device=model.device, dtype=model.dtype)
+    converted: Any = kind(config)
+    converted.to(device=model.device, dtype=model.dtype)
     result = converted.load_state_dict(model.state_dict(), strict=False)
     _check_missing(type(model).__name__, kind, result.missing_keys, ("global_embeddings",))
     if getattr(model, "generation_config", None) is not None and converted.can_generate():
@@ -245,8 +254,8 @@ def _set_options(config: LSGConfig, lsg: Mapping[str, Any]) -> None:
         setattr(config, name, value)
     try:
         config.check_lsg()
-    except ValueError as error:
-        raise OptionError(str(error)) from error
+    except SizeError as error:
+        raise OptionError(*error.parts) from error
 
 
 _HEADS = ("lm_head", "classification_head", "qa_outputs", "classifier", "cls.", "pooler")
@@ -270,7 +279,7 @@ def _check_missing(name: str, kind: type, missing: Iterable[str], made_here: tup
 
 def _tables(model: PreTrainedModel) -> Tables:
     family, _ = _family(model.config.model_type, type(model).__name__)
-    base = getattr(model, family.prefix, model)
+    base: Any = getattr(model, family.prefix, model)
     if not hasattr(base, "embeddings"):
         encoder = base.encoder
         positions = encoder.embed_positions.weight.detach()[family.extra_positions :]

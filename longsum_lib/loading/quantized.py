@@ -9,9 +9,10 @@ import copy
 import importlib.util
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from longsum_lib.errors import MissingExtra, OptionError
+from longsum_lib.loading import devices
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +48,7 @@ def check_scheme(quantization: object) -> None:
 
     Raises:
         OptionError: Neither one of ``SCHEMES`` nor a ``BitsAndBytesConfig`` that quantizes.
-        MissingExtra: bitsandbytes or accelerate is not installed.
+        MissingExtra: bitsandbytes or accelerate is not installed, which all but ``"int8"`` need on every device.
     """
     if isinstance(quantization, str):
         if quantization not in SCHEMES:
@@ -64,7 +65,27 @@ def check_scheme(quantization: object) -> None:
             raise OptionError(
                 "this BitsAndBytesConfig quantizes nothing; give it load_in_4bit=True or load_in_8bit=True"
             )
-    check_installed()
+    if quantization != "int8":
+        check_installed()
+
+
+def is_by_torch(
+    quantization: object,
+    device: str | int | torch.device | None,
+    dtype: str | torch.dtype | None,
+    options: Mapping[str, Any],
+) -> bool:
+    """Tell whether weights are quantized by :mod:`.int8`: int8 on a CPU, with bf16 states or no word about them.
+
+    Args:
+        quantization: What was asked for.
+        device: Likewise.
+        dtype: Likewise.
+        options: Further options; weights that are placed by a map are bitsandbytes'.
+    """
+    if quantization != "int8" or options.get("device_map") is not None or devices.choose_device(device).type != "cpu":
+        return False
+    return dtype is None or str(dtype).removeprefix("torch.") in ("auto", "bf16", "bfloat16")
 
 
 def check_not_quantized_yet(name: str, config: Mapping[str, object], quantization: object) -> None:

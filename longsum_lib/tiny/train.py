@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from longsum_lib.errors import MissingExtra, OptionError, did_you_mean
+from longsum_lib.errors import MissingExtra, Option, OptionError, did_you_mean
 from longsum_lib.places import check_folder
 from longsum_lib.tiny.recipes import TINY_MODELS, TinyModel
 from longsum_lib.tiny.stream import CURRICULUM, CorpusStream, Recipe
@@ -66,8 +66,9 @@ def train(
     checkpoint = last_checkpoint(output) if output.is_dir() else None
     if checkpoint and not resume:
         raise OptionError(
-            f"{output} holds {checkpoint.name} of an earlier run; --resume (resume=True) goes on with it, or "
-            "choose another folder"
+            f"{output} holds {checkpoint.name} of an earlier run; ",
+            Option("resume", True),
+            " goes on with it, or choose another folder",
         )
     if not checkpoint:
         check_no_model(output)

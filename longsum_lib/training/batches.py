@@ -52,7 +52,9 @@ class TokenizedDocuments(torch.utils.data.Dataset[dict[str, Sequence[int]]]):
             summary = tokenizer(text_target=reference, truncation=True, max_length=max_summary_tokens + 1)
             ids = summary.input_ids[1:] if summary.input_ids[:1] == [start] else summary.input_ids
             self.documents.append(array("i", document))
-            self.summaries.append(array("i", [*ids[: max_summary_tokens - 1], ids[-1]]))
+            if len(ids) > max_summary_tokens:  # a summary that is cut ends in the end token all the same
+                ids = [*ids[: max_summary_tokens - 1], ids[-1]]
+            self.summaries.append(array("i", ids))
 
     def __len__(self) -> int:
         return len(self.documents)

@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError
 
 from longsum_lib.datasets import Example, Source
-from longsum_lib.errors import CorruptCheckpoint, DeviceError, MissingExtra, OptionError
+from longsum_lib.errors import CorruptCheckpoint, DeviceError, MissingExtra, Option, OptionError
 from longsum_lib.loading.checkpoint_files import WEIGHT_FILES
 from longsum_lib.places import check_folder
 from longsum_lib.training.batches import IGNORED, Collator, TokenizedDocuments, model_type, summary_loss
@@ -46,7 +46,7 @@ def check_precision(precision: str, config: Any) -> None:
         DeviceError: The machine does not have it.
     """
     if precision not in ("fp32", "bf16", "fp16"):
-        raise OptionError(f"precision is {precision!r}, expected fp32, bf16 or fp16")
+        raise OptionError(option="precision", got=precision, expected="fp32, bf16 or fp16")
     name = model_type(config)[0]
     if precision == "fp16" and name not in FP16_TRAINS:
         raise OptionError(
@@ -187,8 +187,9 @@ def fine_tune(
     checkpoint = last_checkpoint(output) if output.is_dir() else None
     if checkpoint and not resume:
         raise OptionError(
-            f"{output} holds {checkpoint.name} of an earlier run; --resume (resume=True) goes on with it, or choose "
-            "another folder"
+            f"{output} holds {checkpoint.name} of an earlier run; ",
+            Option("resume", True),
+            " goes on with it, or choose another folder",
         )
     if not checkpoint:
         check_no_model(output)

@@ -10,8 +10,11 @@ release     what it does
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 def running_device(model: nn.Module) -> torch.device:
@@ -25,6 +28,8 @@ def running_device(model: nn.Module) -> torch.device:
         >>> running_device(load("led-tiny", device="cpu"))
         device(type='cpu')
     """
+    import torch
+
     device: torch.device = model.device  # type: ignore[assignment]  # a property of transformers' models
     if device.type != "meta":
         return device

@@ -66,6 +66,23 @@ _DRAWING = frozenset({"normal_", "uniform_", "kaiming_uniform_", "xavier_uniform
 
 
 @functools.cache
+def int8_product() -> Callable[..., Any] | None:
+    """Return torch's product of bf16 rows with an int8 weight and its scales; ``None`` where it is gone."""
+    import torch
+
+    return _operator("aten", "_weight_int8pack_mm", "mat2", "scales") and torch._weight_int8pack_mm
+
+
+@functools.cache
+def has_half() -> bool:
+    """Tell whether the processor multiplies bf16 by itself (AVX512-BF16 or AMX); otherwise bf16 is slower than fp32."""
+    import torch
+
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(supported()) for name in names if (supported := getattr(torch.cpu, name, None)))
+
+
+@functools.cache
 def has_tiles() -> bool:
     """Tell whether the processor has AMX: Intel's, on which torch's own product of one row is the fastest."""
     import torch

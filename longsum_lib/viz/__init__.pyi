@@ -30,3 +30,5 @@ from .scaling import crossover as crossover
 from .scaling import crossover_words as crossover_words
 from .scaling import draw_crossover as draw_crossover
 from .scaling import draw_scaling as draw_scaling
+from .tables import Table as Table
+from .tables import table as table

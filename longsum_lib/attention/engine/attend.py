@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -51,17 +51,31 @@ SCORES_PER_CALL_ON_GPU = 2**26
 KEYS_TO_COPY = 1024
 
 
+class _Spans(NamedTuple):
+    """Where the real queries and, for each key set, the keys that may be seen lie: one span a sequence.
+
+    Reading them makes the processor wait for the device, so it is done once a step: the backward pass has the same.
+    """
+
+    queries: list[Span]
+    visible: list[list[Span]]
+
+    @classmethod
+    def of(cls, query: Tensor, sets: Sequence[KeySet], attend: Tensor | None) -> _Spans:
+        batch, _, length, _ = query.shape
+        visible = [_chosen_spans(s) or real_spans(s.attend, batch, s.key.shape[2]) for s in sets]
+        return cls(real_spans(attend, batch, length), visible)
+
+
 class _Plan:
     """The kernel calls of one attention: which rows, which keys, which mask."""
 
     def __init__(
-        self, query: Tensor, sets: Sequence[KeySet], attend: Tensor | None, documents: Documents | None = None
-    ):
-        batch, _, length, _ = query.shape
+        self, query: Tensor, sets: Sequence[KeySet], spans: _Spans, documents: Documents | None = None
+    ) -> None:
         self.sets, self.documents = sets, documents
         self.heads, self.on_cpu = query.shape[1], query.device.type == "cpu"
-        self.queries = real_spans(attend, batch, length)
-        self.visible = [_chosen_spans(s) or real_spans(s.attend, batch, s.key.shape[2]) for s in sets]
+        self.queries, self.visible = spans
 
     def calls(self, batch: int, makes_scores: Sequence[bool]) -> Iterator[tuple[int, Piece, bool]]:
         """Yield the set's index, the piece, and whether some keys in between may not be seen.
@@ -225,11 +239,13 @@ class _How:
     Attributes:
         geometry: the fields of each key set that are no tensors of its own.
         kernel: what computes a piece.
+        spans: what is real of queries and keys.
         documents: packed documents of each sequence, see :func:`block_attention`.
     """
 
     geometry: list[dict[str, Any]]
     kernel: Kernel
+    spans: _Spans
     documents: Documents | None
 
     def sets(self, tensors: Sequence[Tensor]) -> list[KeySet]:
@@ -242,26 +258,26 @@ class _How:
 class _BlockAttention(torch.autograd.Function):
     @staticmethod
     def forward(query, attend, sinks, how, *tensors):
-        plan = _Plan(query, how.sets(tensors), attend, how.documents)
+        plan = _Plan(query, how.sets(tensors), how.spans, how.documents)
         return _forward(query, plan, how.kernel, attend, sinks)
 
     @staticmethod
     def setup_context(ctx, inputs, outputs):  # apart from `forward`, as `torch.func.grad` needs it
-        query, attend, sinks, ctx.how, *tensors = inputs
+        query, _, sinks, ctx.how, *tensors = inputs
         out, total = outputs
         ctx.mark_non_differentiable(total)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(query, attend, out, total, *tensors, sinks)
+        ctx.save_for_backward(query, out, total, *tensors, sinks)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad, _):
         if grad is None:
             return (None,) * len(ctx.needs_input_grad)
-        query, attend, out, total, *tensors, sinks = ctx.saved_tensors
+        query, out, total, *tensors, sinks = ctx.saved_tensors
         sets = ctx.how.sets(tensors)
         learned = [ctx.needs_input_grad[4 + 4 * i + 2] for i in range(len(sets))]
-        plan, grad = _Plan(query, sets, attend, ctx.how.documents), _whole_rows(grad)
+        plan, grad = _Plan(query, sets, ctx.how.spans, ctx.how.documents), _whole_rows(grad)
         grad_query, grad_sets, grad_bias = _backward(grad, query, out, total, plan, ctx.how.kernel, learned)
         grad_sinks = None if sinks is None else sinks_gradient(grad, out, total, sinks)
         grads: list[Tensor | None] = []
@@ -320,7 +336,7 @@ def block_attention(
         attend_keys = None if keys.attend is None else keys.attend.contiguous()
         tensors += [_side_by_side(keys.key, keys), _side_by_side(keys.value, keys), keys.bias, attend_keys]
     check_transforms()
-    how = _How(geometry, kernel, documents)
+    how = _How(geometry, kernel, _Spans.of(query, key_sets, attend), documents)
     return _BlockAttention.apply(_whole_rows(query), attend, sinks, how, *tensors)[0]
 
 
@@ -348,7 +364,8 @@ def block_attention_with_total(
     query = _whole_rows(query)
     sets = [replace(keys, key=_whole_rows(keys.key), value=_whole_rows(keys.value)) for keys in key_sets]
     with torch.no_grad():
-        return _forward(query, _Plan(query, sets, attend), _kernel(query, sets, scale), attend)
+        plan = _Plan(query, sets, _Spans.of(query, sets, attend))
+        return _forward(query, plan, _kernel(query, sets, scale), attend)
 
 
 def _scale(query: Tensor, scale: float | None) -> float:

@@ -15,7 +15,12 @@ from longsum_lib.errors import DocumentError, DocumentTooLong, ForeignText, Long
 from longsum_lib.terminal import say
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
     from longsum_lib.generation.document_text import DocumentText
+    from longsum_lib.generation.keywords import SummarizeOptions
+    from longsum_lib.generation.summary import Summary
+    from longsum_lib.terminal import TerminalProgress
 
 DEFAULT_MODEL = "led-tiny"
 EXTRACT = "extract"
@@ -62,7 +67,10 @@ def run(options: argparse.Namespace) -> int:
         if named is not None:
             progress.show(f"loading {named}")
             from longsum_lib.loading.auto import load, load_tokenizer
+            from longsum_lib.loading.devices import fast_quantization
 
+            if options.fast:
+                options.quantize = fast_quantization(options.device, options.dtype, options.quantize)
             model = load(named, device=options.device, dtype=options.dtype, quantization=options.quantize)
             tokenizer = load_tokenizer(named)
         first = True
@@ -114,24 +122,33 @@ def _read_all(files: Sequence[str], options: argparse.Namespace) -> tuple[list[t
 
 
 def _summarize_one(
-    options: argparse.Namespace, choice: str, model, tokenizer, name: str, text: DocumentText, progress
-) -> object:
+    options: argparse.Namespace,
+    choice: str,
+    model: PreTrainedModel | None,
+    tokenizer: PreTrainedTokenizerBase | None,
+    name: str,
+    text: DocumentText,
+    progress: TerminalProgress,
+) -> Summary:
     from longsum_lib.generation.summarize import summarize
 
     progress.start(name)
-    how = {"truncate": options.truncate, "split": options.split, "extract_first": options.extract_first}
-    writing = {
+    said: SummarizeOptions = {
+        "truncate": options.truncate,
+        "split": options.split,
+        "extract_first": options.extract_first,
         "max_new_tokens": options.max_new_tokens,
         "min_new_tokens": options.min_new_tokens,
         "num_beams": options.num_beams,
         "no_repeat_ngram_size": options.no_repeat_ngram_size,
     }
     if choice == EXTRACT:
-        given = {"device": options.device, "dtype": options.dtype}
-        loading = {key: None if value == "auto" else value for key, value in given.items()}
-        return summarize(text, EXTRACT, **writing, **how, **loading, quantization=options.quantize)
-    anyway = options.anyway
-    return summarize(text, model, tokenizer=tokenizer, anyway=anyway, progress=progress, **writing, **how)
+        said["device"] = None if options.device == "auto" else options.device
+        said["dtype"] = None if options.dtype == "auto" else options.dtype
+        said["quantization"] = options.quantize
+        return summarize(text, EXTRACT, **said)
+    said["tokenizer"], said["anyway"], said["progress"] = tokenizer, options.anyway, progress
+    return summarize(text, model, **said)
 
 
 def _report(name: str, error: LongsumError, several: bool) -> None:

@@ -19,6 +19,8 @@ from longsum_lib.generation.batches.texts import Processors, Rules
 if TYPE_CHECKING:
     from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, StoppingCriteriaList
 
+    from longsum_lib.models.core.step.parts import Writes
+
 
 class Unsupported(Exception):
     """These options are for ``generate``'s own loop: sampling, groups of beams, criteria of the caller."""
@@ -37,8 +39,10 @@ def can_write_together(model: PreTrainedModel, options: Mapping[str, Any]) -> bo
 
     from longsum_lib.models.core.step.generating import can_step
 
+    if not hasattr(model, "seen_by_decoder"):  # another library's class
+        return False
     with torch.inference_mode():
-        if not can_step(model):
+        if not can_step(cast("Writes", model)):
             return False
     config = copy.deepcopy(model.generation_config)
     others = config.update(**options)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longsum_lib.errors import DocumentError, OptionError, did_you_mean
+from longsum_lib.errors import DocumentError, Option, OptionError, did_you_mean
 from longsum_lib.generation.document_text import DocumentText
 from longsum_lib.generation.jobs.journal import Row
 from longsum_lib.generation.jobs.results import open_place
@@ -230,12 +230,13 @@ def cluster_of(engine: str, address: str | None, workers: int | None, gpus_per_w
         from longsum_lib.generation.jobs.on_ray import Cluster
 
         if (workers is not None and workers < 1) or gpus_per_worker < 0:
-            raise OptionError(f"workers is {workers}, gpus_per_worker {gpus_per_worker}; expected at least 1 and 0")
+            got = (f" is {workers}, ", Option("gpus_per_worker"), f" {gpus_per_worker}")
+            raise OptionError(Option("workers"), *got, "; expected at least 1 and 0")
         return Cluster(address, workers, gpus_per_worker)
     given = {"address": address, "workers": workers, "gpus_per_worker": gpus_per_worker or None}
     name = next((name for name, value in given.items() if value is not None), None)
     if name:
-        raise OptionError(f"{name} is for engine ray; give engine='ray' (--engine ray), or leave it out")
+        raise OptionError(Option(name), " is for engine ray; give ", Option("engine", "ray"), ", or leave it out")
     return None
 
 

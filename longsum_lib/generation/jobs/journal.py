@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from longsum_lib.errors import OptionError
+from longsum_lib.errors import Option, OptionError
 from longsum_lib.generation.document_text import DocumentText
 
 Row = dict[str, Any]
@@ -157,8 +157,11 @@ class Journal:
                 raise OptionError(f"{self.path} is no journal of a job; choose another place")
         if not resume:
             raise OptionError(
-                f"{self.path} is of an earlier run; --resume (resume=True) goes on with it, --force (force=True) "
-                "starts again, or choose another place"
+                f"{self.path} is of an earlier run; ",
+                Option("resume", True),
+                " goes on with it, ",
+                Option("force", True),
+                " starts again, or choose another place",
             )
         self._read()
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from longsum_lib.errors import DocumentError, OptionError
+from longsum_lib.errors import DocumentError, Option, OptionError
 from longsum_lib.generation.jobs.journal import Journal, Row
 from longsum_lib.generation.jobs.rows import FILE_KINDS, public, write_rows
 from longsum_lib.places import check_file, check_folder
@@ -98,7 +98,7 @@ class FolderPlace(Place):
         check_folder(path, "--into (into=)")
         report = path / "run.json"
         if report.exists() and not force and not _is_report(report):
-            raise OptionError(f"{report} is of something else; choose another folder, or --force (force=True)")
+            raise OptionError(f"{report} is of something else; choose another folder, or ", Option("force", True))
         path.mkdir(parents=True, exist_ok=True)
         journal = Journal(path / "run.journal", path / ".longsum.lock", run, resume=resume, force=force)
         super().__init__(path, journal, report, force)
@@ -149,13 +149,15 @@ class FilePlace(Place):
         beside = path.with_name(path.name + ".journal")
         report = path.with_name(path.name + ".run.json")
         if path.exists() and not force and not beside.exists():
-            raise OptionError(f"{path} is there, and not from a job; choose another name, or --force (force=True)")
+            raise OptionError(f"{path} is there, and not from a job; choose another name, or ", Option("force", True))
         journal = Journal(beside, path.with_name(f".{path.name}.lock"), run, resume=resume, force=force)
         if path.exists() and force:
             journal.own(_sha_of_file(path))  # it may be replaced, by a later run too
         elif path.exists() and _sha_of_file(path) not in journal.results:
             journal.close()
-            raise OptionError(f"{path} was changed since a job wrote it; choose another name, or --force (force=True)")
+            raise OptionError(
+                f"{path} was changed since a job wrote it; choose another name, or ", Option("force", True)
+            )
         super().__init__(path, journal, report, force)
 
     def finish(self, places: Iterable[int], report: Mapping[str, Any]) -> None:

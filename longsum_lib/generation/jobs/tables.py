@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from longsum_lib.errors import DocumentError, MissingExtra, OptionError
+from longsum_lib.errors import DocumentError, MissingExtra, Option, OptionError
 from longsum_lib.generation.reading import MOST_BYTES, check_encoding
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ class Table:
         text = self._column(there, self.text_column, TEXT_COLUMNS)
         if text is None:
             listed = ", ".join(there) or "none"
-            raise OptionError(f"{self.title}: which column holds the text? It has: {listed}; name it with text_column")
+            which = f"{self.title}: which column holds the text? It has: {listed}; name it with "
+            raise OptionError(which, Option("text_column"))
         return text, self._column([name for name in there if name != text], self.id_column, ID_COLUMNS)
 
     def _column(self, there: Sequence[str], asked: str | None, usual: Sequence[str]) -> str | None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from longsum_lib.errors import OptionError
+from longsum_lib.errors import Option, OptionError
 from longsum_lib.generation.choose import EXTRACT, is_bundled, is_foreign, model_for
 from longsum_lib.generation.document_text import DocumentText
 from longsum_lib.generation.invisible import remove_invisible
@@ -68,7 +68,7 @@ class Work:
         truncate, split, first = (bool(self.options.get(way)) for way in ("truncate", "split", "extract_first"))
         check_options(truncate, split, first, self.options.get("batch_size"))
         if self.options.get("anyway") and (self.name is None or self.name == EXTRACT):
-            raise OptionError("anyway lets a bundled model write about any text; name the model")
+            raise OptionError(Option("anyway"), " lets a bundled model write about any text; name the model")
 
     def describe(self) -> dict[str, Any]:
         """Return everything on which a summary depends, ready for JSON."""

@@ -16,6 +16,7 @@ from longsum_lib.errors import CorruptCheckpoint, OptionError, UnknownOption
 from longsum_lib.loading import checkpoint_files
 from longsum_lib.models.core.arrived import check_arrived, check_stored_kinds
 from longsum_lib.models.core.header import read_headers
+from longsum_lib.models.core.int8 import Int8Linear
 from longsum_lib.models.core.sizes import check_sizes
 from longsum_lib.upstream.torch import nothing_drawn_without_memory
 from longsum_lib.upstream.transformers import LOADING_OPTIONS
@@ -60,6 +61,19 @@ class CheckedLoading:
             )
         check_arrived(model, name, info)
         return (model, info) if wants_info else model
+
+    def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+        """Save as transformers does.
+
+        Raises:
+            OptionError: The weights were made int8 while they were loaded, and no format is there to save that.
+        """
+        if any(isinstance(module, Int8Linear) for module in self.modules()):  # type: ignore[attr-defined]
+            raise OptionError(
+                "weights made int8 for this processor are not saved; keep the checkpoint that they came from: "
+                "load(…, quantization='int8') gives the same again"
+            )
+        super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
 
     def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
         """Take the names of what runs here; transformers calls this for ``attn_implementation``.

@@ -65,14 +65,15 @@ class StepDecoder:
         """
         return DocumentKeys(self.weights, states, real, beams)
 
-    def open(self, documents: Sequence[DocumentKeys], capacity: int = 64) -> Rows:
+    def open(self, documents: Sequence[DocumentKeys], capacity: int = 64, most: int | None = None) -> Rows:
         """Begin to write: one row for each entry, beams of a document side by side.
 
         Args:
             documents: what each row reads.
             capacity: tokens for which there is room at first; it grows by itself.
+            most: tokens that no row will have more of, if that is known: room does not grow beyond.
         """
-        return Rows(self, documents, capacity)
+        return Rows(self, documents, capacity, most)
 
     @torch.no_grad()
     def step(self, tokens: Tensor, rows: Rows) -> Tensor:

@@ -20,6 +20,7 @@ from transformers.utils.generic import ModelOutput
 from longsum_lib.models.core.cache import SharedCache, beams_per_document
 from longsum_lib.models.core.looking import writing_is_looked_at
 from longsum_lib.models.core.step.decoder import StepDecoder
+from longsum_lib.models.core.step.documents import DocumentKeys
 from longsum_lib.models.core.step.parts import Writes
 from longsum_lib.models.core.step.products import Unreadable
 from longsum_lib.models.core.step.rows import Rows
@@ -42,16 +43,22 @@ _SETTLED = frozenset(
 )
 
 
+# Tokens for which there is room at first: most summaries are not longer, and what may be 1,024 seldom is.
+FIRST_CAPACITY = 128
+
+
 class StepCache(SharedCache):
     """Stands for the rows of a :class:`.StepDecoder` where ``generate`` expects a cache.
 
     Args:
         self_attention_cache: where the keys and values go if somebody begins to look.
         decoder: writes the tokens.
+        most: tokens that no row will have more of.
     """
 
-    def __init__(self, self_attention_cache: DynamicCache, decoder: StepDecoder) -> None:
+    def __init__(self, self_attention_cache: DynamicCache, decoder: StepDecoder, most: int) -> None:
         super().__init__(self_attention_cache)
+        self.most = most
         self.decoder: StepDecoder | None = decoder
         self.rows: Rows | None = None
 
@@ -107,7 +114,7 @@ def step_cache(
     if not can_step(model):
         return None
     try:
-        return StepCache(own, StepDecoder(model))
+        return StepCache(own, StepDecoder(model), config.max_length)
     except Unreadable:
         return None
 
@@ -154,7 +161,8 @@ def _logits(model: Writes, cache: StepCache, given: Mapping[str, Any]) -> Tensor
     if torch.is_grad_enabled() or not given.get("use_cache", True):
         return None
     if cache.rows is None and cache.decoder is not None:
-        cache.rows = _open(model, cache.decoder, len(tokens), documents[0], given.get("attention_mask"))
+        texts = _documents(model, cache.decoder, len(tokens), documents[0], given.get("attention_mask"))
+        cache.rows = cache.decoder.open(texts, min(cache.most, FIRST_CAPACITY), cache.most)
     rows = cache.rows
     if rows is None or len(rows) != len(tokens):
         return None
@@ -164,9 +172,12 @@ def _logits(model: Writes, cache: StepCache, given: Mapping[str, Any]) -> Tensor
         return None
 
 
-def _open(model: Writes, decoder: StepDecoder, rows: int, states: Tensor, mask: Tensor | None) -> Rows:
+def _documents(
+    model: Writes, decoder: StepDecoder, rows: int, states: Tensor, mask: Tensor | None
+) -> list[DocumentKeys]:
+    """Make the keys of each document, and name them once a row."""
     real = model.seen_by_decoder(mask)
     beams = beams_per_document(rows, len(states))
     masks = [None] * len(states) if real is None else list(real)
     documents = [decoder.document(one, seen, beams) for one, seen in zip(states, masks, strict=True)]
-    return decoder.open([document for document in documents for _ in range(beams)])
+    return [document for document in documents for _ in range(beams)]

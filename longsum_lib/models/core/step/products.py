@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from longsum_lib.models.core.few_rows import FEW_ROWS
+from longsum_lib.models.core.int8 import Int8Linear, multiply
 from longsum_lib.models.core.step.parts import DecoderParts, Writes
 from longsum_lib.upstream.torch import few_rows_linear, has_tiles
 
@@ -53,6 +54,11 @@ class Product:
         result: Tensor = self._few(rows, self.weight, self.bias, "none", [], "")
         return result
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the rows that go in and come out."""
+        return self.weight.dtype
+
     @classmethod
     def of(cls, *modules: nn.Module) -> Product:
         """Read linear modules as one product, their outputs side by side.
@@ -60,18 +66,47 @@ class Product:
         Raises:
             Unreadable: one of them is not a plain linear layer.
         """
+        if all(type(module) is Int8Linear for module in modules):
+            return Int8Product(modules)
         weights, biases = [], []
         for module in modules:
             if type(module) is not nn.Linear or module.weight.dtype not in DTYPES:
                 raise Unreadable(type(module).__name__)
             weights.append(module.weight.detach())
             biases.append(None if module.bias is None else module.bias.detach())
-        if len(weights) == 1:
-            return cls(weights[0], biases[0])
-        if all(bias is None for bias in biases):
-            return cls(torch.cat(weights), None)
-        filled = [w.new_zeros(len(w)) if b is None else b for w, b in zip(weights, biases, strict=True)]
-        return cls(torch.cat(weights), torch.cat(filled))
+        return cls(*_joined(weights, biases))
+
+
+class Int8Product(Product):
+    """The same with weights in int8 and rows in bf16.
+
+    Args:
+        modules: layers of :mod:`.int8`; their outputs come side by side.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        layers = [module for module in modules if isinstance(module, Int8Linear)]
+        self.weight, _ = _joined([layer.weight for layer in layers], [None] * len(layers))
+        self.scales, self.bias = _joined([layer.scales for layer in layers], [layer.bias for layer in layers])
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Multiply bf16 ``(rows, inputs)``; ``(rows, outputs)``."""
+        return multiply(rows, self.weight, self.scales, self.bias)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the rows that go in and come out."""
+        return torch.bfloat16
+
+
+def _joined(weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> tuple[Tensor, Tensor | None]:
+    """Weights, and biases where there are some, side by side."""
+    if len(weights) == 1:
+        return weights[0], biases[0]
+    if all(bias is None for bias in biases):
+        return torch.cat(list(weights)), None
+    filled = [w.new_zeros(len(w)) if b is None else b for w, b in zip(weights, biases, strict=True)]
+    return torch.cat(list(weights)), torch.cat(filled)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +167,7 @@ class Weights:
     @property
     def dtype(self) -> torch.dtype:
         """Of the states, keys and values."""
-        return self.layers[0].joint.weight.dtype
+        return self.layers[0].joint.dtype
 
     @property
     def device(self) -> torch.device:
@@ -172,7 +207,7 @@ def read_weights(model: Writes) -> Weights:
         head_bias=bias[0] if bias is not None and bool(bias.any()) else None,
         distance_bias=getattr(decoder, "bias_by_distance", None),
     )
-    kinds = {p.dtype for p in decoder.parameters()} | {weights.head.weight.dtype}
+    kinds = {p.dtype for p in decoder.parameters()} | {weights.head.dtype, weights.dtype}
     places = {p.device for p in decoder.parameters()} | {weights.head.weight.device}
     if len(kinds) > 1 or len(places) > 1 or not kinds <= set(DTYPES):
         raise Unreadable(f"a decoder in {kinds} on {places}")

@@ -43,8 +43,10 @@ class Rows:
         documents: what each row reads.
     """
 
-    def __init__(self, decoder: StepDecoder, documents: Sequence[DocumentKeys], capacity: int) -> None:
-        self._decoder = decoder
+    def __init__(
+        self, decoder: StepDecoder, documents: Sequence[DocumentKeys], capacity: int, most: int | None = None
+    ) -> None:
+        self._decoder, self._most = decoder, most
         self.documents = list(documents)
         self.positions = [0] * len(self.documents)
         self._bias = torch.empty(0)
@@ -92,7 +94,8 @@ class Rows:
         elif moved:
             most = max(self.positions, default=0)
             sources = [chosen[row] for row in moved]
-            self._own[:, moved, :, :, :most] = self._own[:, sources, :, :, :most]
+            for own in self._by_layer:  # one by one: what moves exists twice
+                own[moved, :, :, :most] = own[sources, :, :, :most]
         else:
             return
         self.positions = [self.positions[source] for source in chosen]
@@ -110,7 +113,8 @@ class Rows:
         if max(self.positions, default=0) < self.capacity:
             return
         old = self._own
-        self._own = self._make(2 * self.capacity)
+        wanted = 2 * self.capacity
+        self._own = self._make(wanted if self._most is None else max(min(wanted, self._most), self.capacity + 1))
         self._own[..., : old.shape[4], :] = old
         self._by_layer = self._own.unbind(0)
 

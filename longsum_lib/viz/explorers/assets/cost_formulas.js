@@ -1,7 +1,7 @@
 // longsum_lib/budget/formulas.py once more, formula by formula; tests/test_cost_calculator.py holds both equal.
 
 const COST = (() => {
-  const { DEFAULTS, STREAMING, ROWS_PER_CALL, ROWS_PER_CHUNK, ROWS_PER_STEP, SCORES_PER_CALL, WORKSPACE, BITS, LONGEST } =
+  const { DEFAULTS, STREAMING, ROWS_PER_CALL, ROWS_PER_CHUNK, ROWS_PER_STEP, SCORES_PER_CALL, WORKSPACE, BITS, FIRST_CAPACITY, LONGEST } =
     __COST_CONSTANTS__;
 
   function plan(numbers) {
