@@ -210,7 +210,7 @@ def whole_together() -> dict[str, Any]:
     )
 
 
-def streamed(count: int = 10_000, first: int = 100) -> dict[str, Any]:
+def streamed(count: int = int(os.environ.get("STREAMED", "10000")), first: int = 100) -> dict[str, Any]:
     """Stream short documents, and look at the memory that is held."""
     import tempfile
 
@@ -249,7 +249,7 @@ def rate() -> dict[str, Any]:
     import torch
 
     model, _, options = _base()
-    documents = [torch.randint(5, 50000, (1, 4096)) for _ in range(4)]
+    documents = [torch.randint(5, 50000, (1, 4096)) for _ in range(2)]
     options |= {"max_new_tokens": NEW_TOKENS, "min_new_tokens": NEW_TOKENS}
     start = time.process_time()
     _loop(model, documents, options, states=None)
