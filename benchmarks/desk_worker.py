@@ -102,9 +102,34 @@ def load(kind: str, folder: str) -> dict[str, object]:
     return {"peak_mib": round((after - before) / 1024), "weights_mib": round(sum(tensors.values()) / 2**20)}
 
 
+def facts(kind: str) -> dict[str, object]:
+    """Key facts that summaries of the tiny models have right, and how far int8 moves logits, for each of them."""
+    import torch
+
+    import longsum_lib
+    from longsum_lib.evaluation import evaluate
+    from longsum_lib.loading.checkpoint_files import bundled_models
+
+    out: dict[str, object] = {}
+    for name in bundled_models():
+        tokenizer = longsum_lib.load_tokenizer(name)
+        model = longsum_lib.load(name, device="cpu", quantization="int8" if kind == "int8" else None)
+        scores = evaluate(model, tokenizer, length=1024, limit=10, baselines=False, num_beams=1)
+        ids = torch.arange(5, 205)[None]
+        given = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "decoder_input_ids": ids[:, :20]}
+        with torch.no_grad():
+            plain = longsum_lib.load(name, device="cpu")(**given).logits
+            error = (model(**given).logits.float() - plain).square().mean().sqrt()
+        out[name] = {key: scores[key] for key in ("recall", "precision")}
+        out[f"{name} logits"] = {"error_rms": round(float(error), 4), "std": round(float(plain.std()), 3)}
+    return {"models": out}
+
+
 def main(case: str, kind: str, folder: str) -> None:
     """Measure one case and print it."""
-    if case == "load":
+    if case == "facts":
+        result = facts(kind)
+    elif case == "load":
         result = load(kind, folder)
     elif case in ("one beam", "four beams"):
         model = make(kind, 1, folder=folder if kind == "int8" else None)

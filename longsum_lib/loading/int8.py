@@ -45,7 +45,8 @@ def read_int8(
         memory of the quantized model and of the largest tensor in the checkpoint's own format.
     """
     config_class = model_class.config_class
-    assert config_class is not None
+    if config_class is None:
+        raise OptionError(f"{model_class.__name__} has no config of its own")
     config, left = config_class.from_pretrained(checkpoint.folder, return_unused_kwargs=True, **options)
     if left:
         raise OptionError(f"quantization 'int8' on a CPU takes fields of the config besides, got {', '.join(left)}")
@@ -159,12 +160,8 @@ def _make_what_is_missing(model: PreTrainedModel, missing: list[str]) -> None:
     for name in missing:
         owner, _, leaf = name.rpartition(".")
         module = owners.setdefault(owner, model.get_submodule(owner))
-        held = getattr(module, leaf)
-        empty = torch.zeros(held.shape, dtype=torch.bfloat16)
-        if isinstance(held, nn.Parameter):
-            module._parameters[leaf] = nn.Parameter(empty, requires_grad=False)
-        else:
-            module._buffers[leaf] = empty
+        empty = torch.zeros(model.get_parameter_or_buffer(name).shape, dtype=torch.bfloat16)
+        _put(model, name, empty)
     for module in owners.values():
         model._init_weights(module)
 
@@ -177,8 +174,7 @@ def _replace(model: nn.Module, name: str, value: Tensor | Pair) -> None:
         new: nn.Module = Int8Embedding(codes, scales, getattr(old, "embed_scale", 1.0))
     else:
         bias = old.bias
-        assert bias is None or isinstance(bias, Tensor)
-        new = Int8Linear(codes, scales, bias)
+        new = Int8Linear(codes, scales, bias if isinstance(bias, Tensor) else None)
     setattr(model.get_submodule(parent), child, new)
 
 

@@ -9,7 +9,7 @@ import copy
 import importlib.util
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from longsum_lib.errors import MissingExtra, OptionError
 from longsum_lib.loading import devices
