@@ -459,4 +459,4 @@ def test_weights_that_do_not_fit_the_config(longsum, tmp_path):
     (folder / "config.json").write_text(json.dumps(config | {"encoder_ffn_dim": config["encoder_ffn_dim"] * 2}))
     code, error = longsum("convert-lsg", folder, "new", "--resize-lsg")
     assert code == 1
-    assert f"{folder} cannot be loaded" in error
+    assert f"{folder}: its weights do not fit its config.json: encoder_ffn_dim is 1,024 there" in error

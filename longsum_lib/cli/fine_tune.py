@@ -92,6 +92,7 @@ def run_finetune(args: argparse.Namespace) -> int:
             evaluation=held_out,
             eval_limit=args.eval_limit or 100,
             resume=args.resume,
+            accept_changes=args.accept_changes,
             progress=bars,
             callbacks=[] if bars else [lines_of_progress()],
         )
