@@ -21,7 +21,7 @@ BIN := $(VENV)/bin
 SITE := _build/html
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book site test test-versions lint check-notebooks figures epub links silently-wrong summarize serve bench bench-full train clean
+.PHONY: help setup book site test coverage test-versions lint check-notebooks figures epub links silently-wrong summarize serve bench bench-full gpu train clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -46,14 +46,18 @@ test: $(READY) ## everything that CI runs
 	$(BIN)/python -m pytest -n $(JOBS) --doctest-modules tests longsum_lib
 	@$(MAKE) --no-print-directory check-notebooks
 
+coverage: $(READY) ## which lines and branches of the library the tests run; slower than make test
+	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term --cov-report=html:_build/coverage tests $(ARGS)
+
 test-versions: $(READY) ## what touches other libraries, on their oldest and newest supported releases
 	$(BIN)/python tools/versions.py $(LEGS) --jobs $(JOBS) $(ARGS)
 
-lint: $(READY) ## ruff: rules and formatting; codespell; the floors of the house
+lint: $(READY) ## ruff: rules and formatting; codespell; the floors of the house; types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
 
 # nbval compares no pictures: with LONGSUM_FIGURES set, a cell fails whose figure draws something else than is recorded.
 FIGURES := $(CURDIR)/notebooks/figures
@@ -95,6 +99,10 @@ bench: $(READY) ## the short benchmarks, ours beside transformers
 
 bench-full: $(READY) ## all benchmarks; takes half an hour on two cores
 	$(BIN)/python -m benchmarks full $(ARGS)
+
+# No set-up: a machine with a GPU may be lent without a network. It uses the Python that it finds.
+gpu: ## prove the library on the GPU at hand in nine minutes; writes benchmarks/results/cuda-NAME.json
+	$(or $(PYTHON),$(wildcard $(BIN)/python),python3) -m tools.on_gpu $(ARGS)
 
 train: $(READY) ## train the tiny model of MECHANISM again in OUTPUT; takes about an hour, a second call goes on
 	$(BIN)/longsum train --model "$(MECHANISM)" --output "$(OUTPUT)" --resume $(ARGS)

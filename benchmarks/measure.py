@@ -55,14 +55,19 @@ def extra_mebibytes(run: Callable[[], object], warm_up: Callable[[], object]) ->
     warm_up()
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    before = _status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts again at what is held now
+    before = mebibytes("VmRSS")
+    reset_peak()
     result = run()
-    peak = _status("VmHWM")
+    peak = mebibytes("VmHWM")
     del result
-    return max(0.0, (peak - before) / 1024)
+    return max(0.0, peak - before)
 
 
-def _status(name: str) -> int:
-    """Return a figure of this process in KiB."""
-    return int(re.search(rf"^{name}:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.M)[1])
+def reset_peak() -> None:
+    """Let the high-water mark of this process's memory start again at what it holds now. Linux only."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def mebibytes(name: str) -> float:
+    """Return a figure of this process's memory in MiB: ``"VmRSS"``, what it holds, ``"VmHWM"``, the most it held."""
+    return int(re.search(rf"^{name}:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.M)[1]) / 1024

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from longsum_lib.corpus import Distractor, Document, Fact, make_document
-from longsum_lib.errors import DocumentError, LongsumError, MissingExtra, NoNetwork, OptionError
+from longsum_lib.errors import DocumentError, LongsumError, MissingExtra, NoNetwork, Option, OptionError
 from longsum_lib.generation.invisible import remove_invisible
 
 CORPUS = "corpus"
@@ -80,7 +80,7 @@ class Source:
             OptionError: The columns cannot be told, or the data set needs code of its own.
         """
         if limit is not None and limit < 1:
-            raise OptionError(f"limit is {limit}, expected at least 1 document (or none, for all)")
+            raise OptionError(option="limit", got=limit, expected="at least 1 document (or none, for all)")
         if self.name == CORPUS:
             if limit is None:
                 raise OptionError("the corpus has no end; give a limit")
@@ -98,7 +98,7 @@ class Source:
     @property
     def title(self) -> str:
         """A short name for tables and progress."""
-        return f"{self.length:,} tokens" if self.name == CORPUS else self.describe()["dataset"]
+        return f"{self.length:,} tokens" if self.name == CORPUS else str(self.describe()["dataset"])
 
     def _corpus(self, limit: int) -> Iterator[Example]:
         for index in range(limit):
@@ -106,9 +106,9 @@ class Source:
             yield Example(document.text, document.summary, document)
 
     def _from_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Example]:
-        text = summary = None
+        text = summary = ""
         for number, row in enumerate(rows, 1):
-            if text is None:
+            if number == 1:
                 text = _column(row, self.text_column, TEXT_COLUMNS, "text", self.name)
                 summary = _column(row, self.summary_column, SUMMARY_COLUMNS, "summary", self.name)
             yield _example(row, text, summary, f"{self.name}, row {number:,}")
@@ -132,7 +132,9 @@ def _column(row: Mapping[str, Any], asked: str | None, usual: Sequence[str], wha
         return asked
     found = next((column for column in usual if column in row), None)
     if found is None:
-        raise OptionError(f"{name}: which column holds the {what}? It has: {there}; name it with {what}_column")
+        raise OptionError(
+            f"{name}: which column holds the {what}? It has: {there}; name it with ", Option(f"{what}_column")
+        )
     return found
 
 

@@ -8,23 +8,97 @@ nothing of this library can still catch it. The command line prints the message 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+
+class Option(str):
+    """The name of an option within a message: the command spells it as it is typed, Python as a keyword.
+
+    Args:
+        name: The keyword.
+        value: A value that is advised or found, if any.
+
+    Example:
+        >>> str(OptionError(Option("resume", True), " goes on"))
+        'resume=True goes on'
+    """
+
+    value: bool | int | str | None
+
+    def __new__(cls, name: str, value: bool | int | str | None = None) -> Option:
+        """Make a string that is the name."""
+        option = super().__new__(cls, name)
+        option.value = value
+        return option
+
+    def in_python(self) -> str:
+        """Return the keyword, with its value if there is one."""
+        return self[:] if self.value is None else f"{self[:]}={self.value!r}"
+
+
+class _Spelled:
+    """A message that keeps the names of options apart from the words, and so from the names of files."""
+
+    parts: tuple[str, ...]
+
+    def describe(self, spell: Callable[[Option], str]) -> str:
+        """Return the message with each option as ``spell`` writes it; everything else stays as it is."""
+        return "".join(spell(part) if isinstance(part, Option) else part for part in self.parts)
 
 
 class LongsumError(Exception):
     """The base of all errors that this library raises on purpose."""
 
 
-class LongsumWarning(UserWarning):
-    """The base of all warnings of this library."""
+class LongsumWarning(_Spelled, UserWarning):
+    """The base of all warnings of this library.
+
+    Args:
+        *parts: The message: words, and each :class:`Option` by itself.
+    """
+
+    def __init__(self, *parts: str) -> None:
+        self.parts = parts
+        super().__init__(self.describe(Option.in_python))
 
 
 class OutOfWorldWarning(LongsumWarning):
     """A bundled tiny model was given a text that is unlike anything it was trained on."""
 
 
-class OptionError(LongsumError, ValueError):
-    """An option has a value that cannot work, or contradicts another one."""
+class OptionError(_Spelled, LongsumError, ValueError):
+    """An option has a value that cannot work, or contradicts another one.
+
+    Args:
+        *parts: The message: words, and each :class:`Option` by itself. It may be left out where the rest says all.
+        option: The option's name.
+        got: The value that came.
+        expected: What was expected, in words.
+
+    Example:
+        >>> error = OptionError(option="num_beams", got=0, expected="a whole number of at least 1")
+        >>> str(error)
+        'num_beams is 0, expected a whole number of at least 1'
+        >>> error.describe(lambda option: "--" + option.replace("_", "-"))
+        '--num-beams is 0, expected a whole number of at least 1'
+    """
+
+    def __init__(self, *parts: str, option: str = "", got: object = None, expected: str = "") -> None:
+        self.option, self.got, self.expected = option, got, expected
+        self.parts = parts or (Option(option), f" is {got!r}, expected {expected}")
+        super().__init__(self.describe(Option.in_python))
+
+
+class SizeError(_Spelled, ValueError):
+    """Sizes of a mechanism do not fit together; where options gave them, it is raised on as an :class:`OptionError`.
+
+    Args:
+        *parts: The message: words, and each :class:`Option` by itself.
+    """
+
+    def __init__(self, *parts: str) -> None:
+        self.parts = parts
+        super().__init__(self.describe(Option.in_python))
 
 
 class UnknownOption(OptionError, TypeError):
@@ -133,6 +207,10 @@ class CorruptCheckpoint(CheckpointError):
 
 class UnsupportedModel(CheckpointError):
     """A checkpoint is of a model that this library does not have."""
+
+
+class UnsupportedAttention(LongsumError, NotImplementedError):
+    """A model asks ``attn_implementation="longsum"`` for something that it cannot do exactly."""
 
 
 class DeviceError(LongsumError, RuntimeError):

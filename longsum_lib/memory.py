@@ -9,12 +9,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
-from longsum_lib.budget.formulas import BITS, plan
+from longsum_lib.budget.formulas import BITS, LONGEST, ModelNumbers, plan
 from longsum_lib.errors import CorruptCheckpoint, OptionError, UnsupportedModel, did_you_mean
 from longsum_lib.units import DTYPE_NAMES
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+    from longsum_lib.loading.registry import ModelType
 
 GIBIBYTE = 2**30
 
@@ -22,16 +28,15 @@ CARDS = {"T4": 14.7, "A100-40": 39.5, "A100-80": 79.2}
 """Memory of GPUs in GiB, as torch reports it: a T4 of 15 GiB lends 14.7."""
 
 SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
-LONGEST = 2**20
-"""Longer inputs are not searched for, in tokens."""
 
 
-def published() -> dict[str, dict]:
+def published() -> dict[str, ModelNumbers]:
     """Return the sizes of published checkpoints, by their names on the hub."""
-    return json.loads(resources.files("longsum_lib").joinpath("data/published.json").read_text())["models"]
+    table = json.loads(resources.files("longsum_lib").joinpath("data/published.json").read_text())
+    return cast("dict[str, ModelNumbers]", table["models"])
 
 
-def model_numbers(name: str) -> dict:
+def model_numbers(name: str) -> ModelNumbers:
     """Return the numbers of a model: of the table of published ones, else of its config.
 
     Args:
@@ -44,14 +49,14 @@ def model_numbers(name: str) -> dict:
     """
     table = published()
     if name in table:
-        return dict(table[name])
+        return table[name]
     from longsum_lib.loading import checkpoint_files
 
     checkpoint = checkpoint_files.find_checkpoint(name, weights=False)
     return config_numbers(checkpoint_files.read_config(checkpoint.folder), checkpoint.name)
 
 
-def config_numbers(config: object, name: str = "the model") -> dict:
+def config_numbers(config: PreTrainedConfig | Mapping[str, Any], name: str = "the model") -> ModelNumbers:
     """Return the numbers of a model that its config says.
 
     Args:
@@ -77,27 +82,29 @@ def config_numbers(config: object, name: str = "the model") -> dict:
     try:
         if isinstance(config, Mapping):  # a file leaves out what is the default
             fields = _config_fields(_config_class(entry)(**{k: v for k, v in fields.items() if k != "model_type"}))
-        numbers = _READERS[model_type](fields) | {"limit": fields.get(entry.length_field or "") or 0}
+        numbers = _READERS[model_type](fields)
+        numbers["limit"] = fields.get(entry.length_field or "") or 0
     except Exception as error:  # what a config may hold is checked by transformers, each kind in its own words
         raise CorruptCheckpoint(f"{name}: its config is of no model: {' '.join(str(error).split())}") from error
-    sizes = ("vocabulary", "d_model", "inner", "heads", "ffn", "encoder_layers", "decoder_layers")
-    for size in sizes:
-        if not isinstance(numbers[size], int) or numbers[size] < 1:
-            raise CorruptCheckpoint(f"{name}: its config has {size} {numbers[size]!r}, expected a number of at least 1")
+    read: Mapping[str, object] = numbers
+    for size in ("vocabulary", "d_model", "inner", "heads", "ffn", "encoder_layers", "decoder_layers"):
+        value = read[size]
+        if not isinstance(value, int) or value < 1:
+            raise CorruptCheckpoint(f"{name}: its config has {size} {value!r}, expected a number of at least 1")
     return numbers
 
 
-def _config_fields(config: object) -> dict:
+def _config_fields(config: PreTrainedConfig) -> dict[str, Any]:
     return {**config.to_dict(), "architectures": getattr(config, "architectures", None)}
 
 
-def _config_class(entry: object) -> type:
+def _config_class(entry: ModelType) -> type[PreTrainedConfig]:
     from longsum_lib.loading.registry import find_model_class
 
-    return find_model_class(entry, "summarization").config_class
+    return cast("type[PreTrainedConfig]", find_model_class(entry, "summarization").config_class)
 
 
-def _bart_numbers(c: Mapping) -> dict:
+def _bart_numbers(c: Mapping[str, Any]) -> ModelNumbers:
     return {
         "vocabulary": c["vocab_size"],
         "d_model": c["d_model"],
@@ -109,33 +116,39 @@ def _bart_numbers(c: Mapping) -> dict:
     }
 
 
-def _led_numbers(c: Mapping) -> dict:
+def _led_numbers(c: Mapping[str, Any]) -> ModelNumbers:
     window = c["attention_window"]
-    return _bart_numbers(c) | {
+    sizes: ModelNumbers = {
         "family": "led",
         "window": (window if isinstance(window, int) else max(window)) // 2,
         "globals": 1,
         "positions": c["max_encoder_position_embeddings"],
         "decoder_positions": c["max_decoder_position_embeddings"],
     }
+    return {**_bart_numbers(c), **sizes}
 
 
-def _pegasus_x_numbers(c: Mapping) -> dict:
-    sizes = {"block_size": c["block_size"], "globals": c["num_global_tokens"]}
-    return _bart_numbers(c) | {"family": "pegasus_x"} | sizes
+def _pegasus_x_numbers(c: Mapping[str, Any]) -> ModelNumbers:
+    sizes: ModelNumbers = {"family": "pegasus_x", "block_size": c["block_size"], "globals": c["num_global_tokens"]}
+    return {**_bart_numbers(c), **sizes}
 
 
-def _bigbird_numbers(c: Mapping) -> dict:
-    positions = dict.fromkeys(("positions", "decoder_positions"), c["max_position_embeddings"])
-    sizes = {"block_size": c["block_size"], "random_blocks": c["num_random_blocks"]}
-    return _bart_numbers(c) | {"family": "bigbird_pegasus"} | sizes | positions
+def _bigbird_numbers(c: Mapping[str, Any]) -> ModelNumbers:
+    sizes: ModelNumbers = {
+        "family": "bigbird_pegasus",
+        "block_size": c["block_size"],
+        "random_blocks": c["num_random_blocks"],
+        "positions": c["max_position_embeddings"],
+        "decoder_positions": c["max_position_embeddings"],
+    }
+    return {**_bart_numbers(c), **sizes}
 
 
-def _lsg_numbers(c: Mapping) -> dict:
+def _lsg_numbers(c: Mapping[str, Any]) -> ModelNumbers:
     pegasus = c["model_type"] == "lsg_pegasus"
     rows = c["max_position_embeddings"] + (0 if pegasus else 2)
     sparse = c["sparsity_type"] not in (None, "none") and c["sparse_block_size"] > 0 and c["sparsity_factor"] > 0
-    return _bart_numbers(c) | {
+    sizes: ModelNumbers = {
         "family": "lsg",
         "block_size": c["block_size"],
         "sparse_block_size": c["sparse_block_size"] if sparse else 0,
@@ -145,9 +158,10 @@ def _lsg_numbers(c: Mapping) -> dict:
         "positions": rows,
         "decoder_positions": rows,
     }
+    return {**_bart_numbers(c), **sizes}
 
 
-def _longt5_numbers(c: Mapping) -> dict:
+def _longt5_numbers(c: Mapping[str, Any]) -> ModelNumbers:
     transient = c["encoder_attention_type"] == "transient-global"
     return {
         "family": "longt5_tglobal" if transient else "longt5_local",
@@ -166,7 +180,7 @@ def _longt5_numbers(c: Mapping) -> dict:
     }
 
 
-_READERS = {
+_READERS: dict[str, Callable[[Mapping[str, Any]], ModelNumbers]] = {
     "led": _led_numbers,
     "pegasus_x": _pegasus_x_numbers,
     "bigbird_pegasus": _bigbird_numbers,
@@ -176,8 +190,19 @@ _READERS = {
 }
 
 
+class Run(TypedDict, total=False):
+    """How documents are summarized, as :func:`predict` takes it beside their length."""
+
+    beams: int
+    batch: int
+    new_tokens: int
+    dtype: str
+    quantization: str | None
+    device: str
+
+
 def predict(
-    numbers: Mapping,
+    numbers: ModelNumbers,
     *,
     length: int,
     beams: int = 1,
@@ -208,7 +233,7 @@ def predict(
     """
     for value, name in ((length, "length"), (beams, "beams"), (batch, "batch"), (new_tokens, "new_tokens")):
         if value < 1:
-            raise OptionError(f"{name} is {value}, expected at least 1")
+            raise OptionError(option=name, got=value, expected="at least 1")
     if dtype not in DTYPE_NAMES:
         raise OptionError(
             f"unknown number format {dtype!r}{did_you_mean(dtype, DTYPE_NAMES)}; expected fp32, bf16, fp16"
@@ -217,7 +242,7 @@ def predict(
         raise OptionError(f"unknown quantization {quantization!r}; expected one of: {', '.join(BITS)}")
     if device not in ("cpu", "gpu"):
         raise OptionError(f"unknown device {device!r}; expected cpu or gpu")
-    run = {
+    run: dict[str, float | str] = {
         "length": length,
         "batch": batch,
         "beams": beams,
@@ -227,10 +252,10 @@ def predict(
         "quantization": quantization or "none",
         "device": device,
     }
-    return plan({**numbers, **run})
+    return plan({**cast("Mapping[str, float | str]", numbers), **run})
 
 
-def largest_input(numbers: Mapping, memory: float, **options: object) -> int:
+def largest_input(numbers: ModelNumbers, memory: float, **options: Unpack[Run]) -> int:
     """Return the longest input in tokens whose summary fits into some memory, 0 if none does.
 
     Args:

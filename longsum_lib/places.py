@@ -15,7 +15,7 @@ from longsum_lib.errors import OptionError
 
 
 def check_file(
-    path: str | os.PathLike, option: str, *, ours: Callable[[str], bool] | None = None, force: bool = False
+    path: str | os.PathLike[str], option: str, *, ours: Callable[[str], bool] | None = None, force: bool = False
 ) -> Path:
     """Check that a file can be written, and make the folder that it goes to.
 
@@ -54,7 +54,7 @@ def _beginning(path: Path) -> str:
         return file.read(1 << 16).decode("utf-8", "replace")
 
 
-def check_folder(path: str | os.PathLike, option: str) -> Path:
+def check_folder(path: str | os.PathLike[str], option: str) -> Path:
     """Check that a folder is there or can be made; nothing is made yet.
 
     Args:
@@ -77,7 +77,7 @@ def check_folder(path: str | os.PathLike, option: str) -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[TextIO]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     """Open a text file for writing that takes its name only when it is whole.
 
     An interruption or a full disk leaves the earlier file of that name as it was. What is no ordinary file, such as

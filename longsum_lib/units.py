@@ -24,7 +24,7 @@ def short_name(dtype: torch.dtype) -> str:
     return next((short for short, long in DTYPE_NAMES.items() if long == name), name)
 
 
-def gib(size: int) -> str:
+def gib(size: float) -> str:
     """Return a size in bytes as text in GiB or MiB.
 
     Example:

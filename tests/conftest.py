@@ -3,7 +3,6 @@
 import os
 import shutil
 
-import hypothesis
 import pytest
 import torch
 
@@ -16,16 +15,25 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+try:
+    import hypothesis
+except ImportError:  # a lent machine with a GPU may have pytest alone; `tests/gpu` needs no more
+    hypothesis = None
+
 # Same examples on every machine and every run; a busy machine never fails a test by being slow.
-hypothesis.settings.register_profile(
-    "longsum",
-    derandomize=True,
-    deadline=None,
-    database=None,
-    max_examples=25,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
-hypothesis.settings.load_profile("longsum")
+if hypothesis:
+    hypothesis.settings.register_profile(
+        "longsum",
+        derandomize=True,
+        deadline=None,
+        database=None,
+        max_examples=25,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("longsum")
+
+# The tests of `tests/gpu` on a CPU: slow, and proof of no kernel, but of the tests themselves.
+GPU_STAND_IN = os.environ.get("LONGSUM_GPU_STAND_IN") == "cpu"
 
 # Results must not depend on how many cores a machine has.
 torch.set_num_threads(1)
@@ -44,7 +52,7 @@ def find_chromium() -> str | None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run, each with its reason."""
     skips = {
-        "gpu": (torch.cuda.is_available(), "needs a CUDA device"),
+        "gpu": (torch.cuda.is_available() or GPU_STAND_IN, "needs a CUDA device"),
         "network": (NETWORK, "needs the network; set LONGSUM_NETWORK=1"),
         "browser": (find_chromium() is not None, "needs Chromium; install it or set CHROMIUM to its path"),
     }

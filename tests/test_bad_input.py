@@ -19,7 +19,7 @@ from longsum_lib.errors import CorruptCheckpoint, DocumentError, OptionError
 from longsum_lib.evaluation.store import SummaryStore
 from longsum_lib.loading import checkpoint_files
 from longsum_lib.memory import config_numbers
-from longsum_lib.training.fine_tune import FineTuning
+from longsum_lib.training.fine_tuning import FineTuning
 
 BUNDLED = checkpoint_files.CHECKPOINTS
 ROW = {"text": "The survey worked on the plateau.", "summary": "A survey."}

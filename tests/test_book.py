@@ -299,6 +299,17 @@ def test_every_module_has_its_place_in_the_reference():
     assert sorted(listed + written) == book_modules.public_modules()
 
 
+def test_the_first_page_of_the_reference_lists_what_is_public():
+    source = [(BOOK / "api" / "index.md").read_text()]
+    book_modules.fill_in(None, book_modules.FIRST_PAGE, source)
+    rows = dict(re.findall(r"^\| `(longsum_lib[.a-z]*)` \| (.*) \|$", source[0], re.MULTILINE))
+    for package, names in rows.items():
+        module = importlib.import_module(package)
+        if "`_`" not in names:
+            assert sorted(re.findall(r"`(\w+)`", names)) == sorted(module.__all__)
+    assert {"longsum_lib", "longsum_lib.models", "longsum_lib.memory"} <= set(rows)
+
+
 @pytest.mark.parametrize("name", book_modules.public_modules())
 def test_every_public_function_says_what_it_does(name):
     module = importlib.import_module(name)

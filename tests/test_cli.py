@@ -123,6 +123,7 @@ def test_json_has_the_counts(longsum, document, checkpoint):
         "extracted": 0,
         "invisible": 0,
         "sources": [],
+        "score": expected.score,
     }
 
 
@@ -161,7 +162,7 @@ def test_several_files_are_summarized_in_order_and_bad_ones_reported(longsum, do
     result = longsum("summarize", document, tmp_path / "missing.txt", other)
     assert result.code == 1
     assert result.out == "\n".join(single)
-    assert result.errors[0] == f"longsum: there is no file {tmp_path / 'missing.txt'}"
+    assert f"longsum: there is no file {tmp_path / 'missing.txt'}" in result.errors
     lines = longsum("summarize", document, other, "--output", "json").out.splitlines()
     assert [json.loads(line)["file"] for line in lines] == [str(document), str(other)]
 
@@ -259,7 +260,7 @@ def test_standard_input_that_is_no_text(longsum):
 
 def test_paths_that_are_no_files(longsum, tmp_path):
     assert only_error(longsum("summarize", tmp_path / "no")) == f"there is no file {tmp_path / 'no'}"
-    assert only_error(longsum("summarize", tmp_path)).startswith(f"{tmp_path} is a folder; expected a text file")
+    assert only_error(longsum("summarize", tmp_path)) == f"{tmp_path} has no file"
     assert "cannot be read" in only_error(longsum("summarize", "a\0b"))
 
 
@@ -391,7 +392,7 @@ def test_a_foreign_text_is_refused_to_a_tiny_model_and_extracted_without_one(lon
     assert fields["text"] == "\n".join(source["text"] for source in fields["sources"])
     assert longsum("summarize", document, "--model", "extract").errors == []
     assert only_error(longsum("summarize", document, "--num-beams", "2"), 1).startswith("--num-beams is for models")
-    assert only_error(longsum("summarize", document, "--anyway"), 1).startswith("anyway lets a bundled model")
+    assert only_error(longsum("summarize", document, "--anyway"), 1).startswith("--anyway lets a bundled model")
 
 
 # --- the terminal ---------------------------------------------------------------------------------
@@ -445,7 +446,10 @@ def test_process_end_to_end_with_standard_input(checkpoint):
     result = run_process("summarize", "-", "--model", checkpoint, "--output", "json", "--num-beams", 2, input=TEXT)
     fields = json.loads(result.stdout)
     assert (result.returncode, fields["text"]) == (0, summarize(TEXT, checkpoint, num_beams=2).text)
-    assert all(line.startswith("longsum: note: ") for line in result.stderr.splitlines())
+    # A busy machine gets a line of progress every ten seconds.
+    progress = ("counting tokens", "reading, layer", "writing, ", "loading ")
+    lines = [line for line in result.stderr.splitlines() if not any(words in line for words in progress)]
+    assert all(line.startswith("longsum: note: ") for line in lines)
 
 
 def test_process_that_fails_has_an_exit_code(tmp_path):

@@ -62,6 +62,7 @@ CONFIGS = [
     *grid("sliding_window", length=LENGTHS, window=[0, 1, 4, 60], num_globals=[0, 1, 3]),
     *grid("local", length=LENGTHS, window=[0, 3, 60]),
     *grid("block_local", length=LENGTHS, block_size=[2, 5, 8, 60], num_globals=[0, 3], layer=[0, 1]),
+    *grid("interleaved", length=LENGTHS, left=[0, 3, 60], right=[0, 2], full_every=[0, 2], depth=[0, 1]),
     *grid("transient_global", length=LENGTHS, window=[0, 3], block_size=[2, 5, 8]),
     *filter(
         is_valid,
@@ -138,6 +139,7 @@ REACHES = [
     {"mechanism": "block_local", "length": 30, "block_size": 6, "num_globals": 0},
     {"mechanism": "block_local", "length": 30, "block_size": 6, "num_globals": 2},
     {"mechanism": "transient_global", "length": 30, "window": 2, "block_size": 8},
+    *grid("interleaved", length=[30], left=[0, 4], right=[0, 3], full_every=[0, 3], depth=[0]),
     {"mechanism": "transient_global", "length": 5, "window": 1, "block_size": 8},
     *grid(
         "lsg", length=[40], block_size=[4], sparse_block_size=[4], sparsity_factor=[2], num_globals=[0, 1],
@@ -364,7 +366,7 @@ def test_sync_lets_colab_install_what_explorers_need():
     )
     notebook_rules.sync(notebook, "notebooks/01_a.ipynb")
     assert notebook.metadata["longsum"]["needs"] == ["anywidget", "psygnal"]
-    assert '["sentencepiece", "anywidget", "psygnal"]' in notebook.cells[2].source
+    assert '["lazy_loader", "sentencepiece", "anywidget", "psygnal"]' in notebook.cells[2].source
     notebook_rules.sync(notebook, "notebooks/01_a.ipynb")
     assert notebook.metadata["longsum"]["needs"] == ["anywidget", "psygnal"]
 

@@ -15,7 +15,7 @@ from longsum_lib.corpus.tokenizer import BOS, EOS, PAD, VOCABULARY
 from longsum_lib.errors import DeviceError, MissingExtra, OptionError
 from longsum_lib.evaluation import Example, Source
 from longsum_lib.training.batches import Collator, TokenizedDocuments, summary_loss
-from longsum_lib.training.fine_tune import FineTuning, add_lora, check_precision, fine_tune, last_checkpoint
+from longsum_lib.training.fine_tuning import FineTuning, add_lora, check_precision, fine_tune, last_checkpoint
 
 SPECIAL = {"pad_token_id": PAD, "eos_token_id": EOS, "bos_token_id": BOS, "decoder_start_token_id": BOS}
 QUICK = FineTuning(steps=4, accumulation=1, batch_size=2, save_steps=2, checkpointing=False, warmup=0.0)
@@ -387,7 +387,7 @@ def test_the_command_says_how_to_go_on(checkpoint, tmp_path, capsys, monkeypatch
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(importlib.import_module("longsum_lib.training.fine_tune"), "fine_tune", stop)
+    monkeypatch.setattr(importlib.import_module("longsum_lib.training.fine_tuning"), "fine_tune", stop)
     assert run(checkpoint, "--dataset", "corpus", "--output", tmp_path) == 130
     assert "--resume" in capsys.readouterr().err
 

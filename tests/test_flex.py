@@ -5,6 +5,7 @@ import torch
 from agreement import random_mask
 
 from longsum_lib.attention import patterns, sliding_window_attention
+from longsum_lib.attention.sliding_window.attention import Task
 from longsum_lib.attention.sliding_window.flex import BLOCK, block_mask
 
 
@@ -30,7 +31,7 @@ def test_the_listed_blocks_are_those_that_hold_a_visible_pair(window):
     is_global = torch.zeros(1, length, dtype=torch.bool)
     is_global[0, [0, 650]] = True
     blocks = -(-length // BLOCK)
-    mask = block_mask(torch.zeros(1, 1, length, 16), window, is_global, None)
+    mask = block_mask(torch.zeros(1, 1, length, 16), length, Task(window, window, 0, is_global, None, 1.0))
     listed = torch.zeros(blocks, blocks, dtype=torch.bool)
     for row in range(blocks):
         listed[row, mask.kv_indices[0, 0, row, : mask.kv_num_blocks[0, 0, row]].long()] = True

@@ -32,6 +32,6 @@ def test_every_explorer_is_introduced():
     from longsum_lib.viz import explorers
 
     kinds = ("Explorer", "Calculator", "Summarizer")
-    names = [name for name in explorers._EXPORTS if name.endswith(kinds) and name != "Explorer"]
+    names = [name for name in explorers.__all__ if name.endswith(kinds) and name != "Explorer"]
     listed = re.search(r"explorers\*\* answer.*?\n\n((?:- .*\n(?:  .*\n)*)+)", PAGE)[1]
     assert listed.count("\n- ") + 1 == len(names) == 6

@@ -10,6 +10,7 @@ import torch
 from families import FAMILIES
 
 from longsum_lib import LSGBartConfig, LSGPegasusConfig, memory
+from longsum_lib.attention import patterns
 from longsum_lib.budget.formulas import FAMILIES as KINDS
 from longsum_lib.budget.formulas import WORKSPACE, plan
 from longsum_lib.cli import main
@@ -67,7 +68,7 @@ def test_quantized_weights(tmp_path, name, scheme):
     from longsum_lib import load
 
     build(name).save_pretrained(tmp_path)
-    model = load(tmp_path, quantization=scheme)
+    model = load(tmp_path, dtype="fp32", quantization=scheme)
     layers = [m for m in model.modules() if type(m).__name__ in ("Linear4bit", "Linear8bitLt")]
     found = memory.predict(memory.config_numbers(model.config), length=64, quantization=scheme)
     assert found["quantizable"] == sum(m.in_features * m.out_features for m in layers)
@@ -256,6 +257,68 @@ def test_pairs_are_those_of_the_patterns(length):
     assert found["pairs"] == patterns.sliding_window(length, 5).sum()
     full = plan({**memory.model_numbers("allenai/led-base-16384"), "family": "full", "length": length})
     assert full["pairs"] == length * length
+
+
+PAIRS = {  # family -> its sizes, and the pattern of n tokens without the queries of global tokens beside the text
+    "led": ({"window": 5}, lambda n: patterns.sliding_window(n, 5)),
+    "longt5_local": ({"window": 7}, lambda n: patterns.window(n, 7)),
+    "longt5_tglobal": ({"window": 7, "block_size": 4}, lambda n: patterns.transient_global(n, 7, 4)),
+    "pegasus_x": ({"block_size": 8, "globals": 3}, lambda n: patterns.block_local(n, 8, num_globals=3)[3:]),
+    "bigbird_pegasus": (
+        {"block_size": 4, "random_blocks": 2},
+        lambda n: patterns.big_bird(n, 4, num_random_blocks=2, random_blocks="reference"),
+    ),
+    "full": ({}, patterns.full),
+}
+SPARSE = {
+    "norm": (8, 8, 2),
+    "wide": (8, 16, 2),
+    "narrow": (8, 2, 4),
+    "all": (4, 8, 1),
+    "odd": (12, 18, 3),
+    "none": (8, 0, 0),
+}
+
+
+def pairs_of(family, length, **sizes):
+    numbers = {**memory.model_numbers("allenai/led-base-16384"), "globals": 0, "random_blocks": 0, "sparsity_factor": 0}
+    return plan({**numbers, "family": family, "length": length, **sizes})["pairs"]
+
+
+@pytest.mark.parametrize("family", PAIRS)
+def test_pairs_are_those_of_the_patterns_at_every_length(family):
+    sizes, pattern = PAIRS[family]
+    wrong = {n: pairs_of(family, n, **sizes) for n in range(1, 130) if pairs_of(family, n, **sizes) != pattern(n).sum()}
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_pairs_of_lsg_are_those_of_the_pattern_at_every_length(name):
+    block, width, factor = SPARSE[name]
+    sizes = {"block_size": block, "sparse_block_size": width, "sparsity_factor": factor}
+    for n in range(1, 130):
+        sees = patterns.lsg(n, num_global_tokens=2, sparsity_type="stride", **sizes)
+        assert pairs_of("lsg", n, globals=2, **sizes) == sees.sum(), n
+
+
+def test_short_inputs_of_big_bird_see_everything():
+    # Up to (5 + 2 r) blocks, with r = 1: 7 blocks of 4; one token more is sparse.
+    found = [pairs_of("bigbird_pegasus", n, block_size=4, random_blocks=1) for n in (27, 28, 29)]
+    assert found[:2] == [27 * 27, 28 * 28]
+    assert found[2] < 28 * 28
+    assert found[2] == patterns.big_bird(29, 4, num_random_blocks=1, random_blocks="reference").sum()
+
+
+def test_constants_are_those_of_the_engine_and_the_models():
+    from longsum_lib.attention.engine import attend, key_sets
+    from longsum_lib.budget import formulas
+    from longsum_lib.models.core import states, streaming
+
+    assert formulas.ROWS_PER_CALL == key_sets.ROWS_PER_CALL
+    assert formulas.SCORES_PER_CALL == attend.SCORES_PER_CALL_ON_GPU
+    assert formulas.ROWS_PER_CHUNK == states.ROWS_PER_CHUNK
+    steps = {"cpu": streaming.ROWS_PER_STEP, "gpu": streaming.ROWS_PER_STEP_ON_GPU}
+    assert steps == formulas.ROWS_PER_STEP
 
 
 # --- what fits ------------------------------------------------------------------------------------

@@ -62,6 +62,8 @@ def arguments_of(name, model):
         "load": (folder,),
         "load_tokenizer": (folder,),
         "summarize": ("a text", loaded),
+        "summarize_each": (["a text"], loaded),
+        "summarize_corpus": ([("a", "a text")], folder + "-out.jsonl", loaded),
         "evaluate": (loaded, tokenizer),
         "generate_summaries": (loaded, tokenizer, ["a text"]),
         "largest_input": ({}, 1e9),

@@ -30,7 +30,7 @@ LSG_SIZES = {
     "sparse_block_size": 16,
 }
 SCHEMES = {
-    "int8": "int8",
+    "int8": quantized.make_config("int8", torch.float32),
     "nf4": "nf4",
     "nf4, scales plain": BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4"),
     "fp4": "fp4",
@@ -153,7 +153,7 @@ def test_t5_keeps_wo_and_fp16_stays_finite(saved, scheme):
 @pytest.mark.parametrize("scheme", ["int8", "nf4", "fp4"])
 def test_global_projections_of_led_are_used_as_they_are_stored(saved, scheme):
     """The engine absorbs them into the queries; a layer of its own would compute the same."""
-    model = load(saved("led"), quantization=scheme)
+    model = load(saved("led"), dtype="fp32", quantization=scheme)
     attention = model.led.encoder.layers[0].self_attn.longformer_self_attn
     states = torch.randn(1, 5, 64)
     for projection in (attention.query_global, attention.key_global, attention.value_global):
@@ -172,7 +172,7 @@ def test_global_projections_of_led_are_used_as_they_are_stored(saved, scheme):
 def test_long_inputs_of_led_stream_with_quantized_weights(saved, monkeypatch, scheme):
     from longsum_lib.models.core import streaming
 
-    model = load(saved("led"), quantization=scheme)
+    model = load(saved("led"), dtype="fp32", quantization=scheme)
     whole = logits(model, "led")
     monkeypatch.setattr(streaming, "ROWS_PER_STEP", 16)
     torch.testing.assert_close(logits(model, "led"), whole, atol=0.2 if scheme == "int8" else 1e-4, rtol=0)

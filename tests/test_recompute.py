@@ -5,7 +5,8 @@ import torch
 from transformers import LEDConfig, LongT5Config
 
 from longsum_lib import LEDForConditionalGeneration, LongT5ForConditionalGeneration
-from longsum_lib.models.core import layers
+from longsum_lib.models.core import feed_forward
+from longsum_lib.models.core.states import dropout
 
 LED = {
     "vocab_size": 60,
@@ -41,7 +42,7 @@ def test_gradients_are_the_same_and_wide_states_are_not_kept(monkeypatch, model)
     ids, labels = torch.randint(3, 60, (1, 40)), torch.randint(3, 60, (1, 9))
     grads, wide = [], []
     for limit in (1, 2**40):
-        monkeypatch.setattr(layers, "NUMBERS_TO_RECOMPUTE", limit)
+        monkeypatch.setattr(feed_forward, "NUMBERS_TO_RECOMPUTE", limit)
         model.zero_grad()
         torch.manual_seed(3)
         loss, kept = watched(lambda: model(input_ids=ids, labels=labels).loss)
@@ -55,10 +56,10 @@ def test_gradients_are_the_same_and_wide_states_are_not_kept(monkeypatch, model)
 
 def test_dropout_keeps_a_byte_a_number_and_the_mean():
     states = torch.ones(400, 300, requires_grad=True)
-    out, kept = watched(lambda: layers.dropout(states, 0.25, training=True))
+    out, kept = watched(lambda: dropout(states, 0.25, training=True))
     assert [tensor.dtype for tensor in kept] == [torch.bool]
     assert out.unique().tolist() == pytest.approx([0.0, 4 / 3])
     assert abs(float(out.detach().mean()) - 1.0) < 0.01
     out.sum().backward()
     assert torch.equal(states.grad, out.detach())
-    assert layers.dropout(states, 0.25, training=False) is states
+    assert dropout(states, 0.25, training=False) is states

@@ -12,6 +12,7 @@ from tiny_checkpoint import LONGEST, LONGEST_SUMMARY, TEXT, make_checkpoint, mak
 
 import longsum_lib.corpus
 from longsum_lib import Summary, load, load_tokenizer, summarize
+from longsum_lib.budget import fits
 from longsum_lib.errors import (
     CheckpointError,
     DocumentError,
@@ -24,7 +25,7 @@ from longsum_lib.errors import (
 )
 from longsum_lib.generation import writer as writing
 from longsum_lib.generation.splitting import split_text
-from longsum_lib.loading import checkpoint_files, devices
+from longsum_lib.loading import checkpoint_files
 
 LONG = " ".join([TEXT] * 7)
 
@@ -88,6 +89,11 @@ def test_summary_is_what_generate_writes(model, tokenizer):
 
 def test_first_token_is_global_and_padding_is_not_read(model, calls):
     texts = [TEXT, TEXT[:60], TEXT[:30]]
+    summarize(texts, model)
+    assert all(call["attention_mask"].all() for call in calls), "alone, no document is padded"
+    assert [call["global_attention_mask"].tolist()[0][:2] for call in calls] == [[1, 0]] * 3
+    calls.clear()
+    model.lm_head.register_forward_hook(lambda *_: None)  # who looks inside gets transformers' own loop
     summarize(texts, model, batch_size=3)
     (call,) = calls
     assert call["input_ids"].shape == call["attention_mask"].shape == call["global_attention_mask"].shape
@@ -244,7 +250,7 @@ def test_split_again_when_the_joined_summaries_are_too_long(model, calls):
 
 
 def test_split_that_does_not_shorten_says_so(model, monkeypatch):
-    monkeypatch.setattr(writing.Writer, "_decode", lambda self, row: writing.Written(LONG, 1, True))
+    monkeypatch.setattr(writing.Writer, "_decode", lambda self, *_: writing.Written(LONG, 1, True))
     with pytest.raises(OptionError, match=r"splitting does not make the text shorter.*lower max_new_tokens"):
         summarize(LONG, model, split=True)
 
@@ -381,7 +387,10 @@ def test_other_failures_are_not_called_memory(model, monkeypatch):
 
 
 def test_document_that_cannot_fit_is_refused_before_it_is_read(model, monkeypatch, calls):
-    monkeypatch.setattr(devices, "free_memory", lambda device: 1000)
+    monkeypatch.setattr(fits, "free_memory", lambda device: 1000)
+    with pytest.raises(NotEnoughMemory, match=r"a document of .* tokens .*; needed: .*free: 0 MiB"):
+        summarize([TEXT, TEXT], model)
+    model.lm_head.register_forward_hook(lambda *_: None)
     with pytest.raises(NotEnoughMemory, match=r"2 documents of up to .* a smaller batch.*free: 0 MiB"):
         summarize([TEXT, TEXT], model, batch_size=2)
     assert not calls

@@ -55,9 +55,12 @@ def run_with(monkeypatch, capsys):
         code = cli.main(["summarize"])
         return code, capsys.readouterr().err
 
-    before = signal.getsignal(signal.SIGINT)
+    # Tests that were started in the background ignore Ctrl-C, and so would their children.
+    before = signal.default_int_handler
+    found = signal.signal(signal.SIGINT, before)
     yield run
     assert signal.getsignal(signal.SIGINT) is before
+    signal.signal(signal.SIGINT, found)
 
 
 def press():
@@ -124,7 +127,12 @@ def test_a_process_is_interrupted_while_it_imports_and_while_it_works(tmp_path, 
         "os.write(1, b'.'); sys.exit(cli.main(['summarize', sys.argv[1], '--model', 'led-tiny', '--num-beams', '16']))"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout.read(1) == "."
     time.sleep(seconds)

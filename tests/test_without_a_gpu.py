@@ -11,7 +11,7 @@ from families import FAMILIES, inputs
 from transformers.cache_utils import DynamicCache, StaticCache
 
 from longsum_lib.attention.engine.kernels import fused_cpu
-from longsum_lib.models.core import layers
+from longsum_lib.models.core import decoder
 from longsum_lib.models.core.cache import SharedCache
 
 LENGTH, DOCUMENTS, BEAMS = 70, 2, 3
@@ -50,17 +50,17 @@ def test_a_decoding_step_stays_on_its_device_and_never_waits(name, static, padde
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_planted_wait_in_the_step_is_seen(name, monkeypatch):
-    mask = layers.decoder_mask
-    monkeypatch.setattr(layers, "decoder_mask", lambda *args: mask(*args) if args[1] != int(ids(1).sum()) else None)
+    mask = decoder.decoder_mask
+    monkeypatch.setattr(decoder, "decoder_mask", lambda *args: mask(*args) if args[1] != int(ids(1).sum()) else None)
     with pytest.raises(RuntimeError, match="meta"):
         decode(on_meta(name), static=False)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_planted_tensor_on_the_cpu_is_seen(name, monkeypatch):
-    attend = layers.attend_documents
+    attend = decoder.attend_documents
     planted = lambda query, *args: attend(query + torch.zeros(query.shape), *args)  # noqa: E731
-    monkeypatch.setattr(layers, "attend_documents", planted)
+    monkeypatch.setattr(decoder, "attend_documents", planted)
     with pytest.raises((RuntimeError, NotImplementedError), match=r"device|meta"):
         decode(on_meta(name), static=False)
 

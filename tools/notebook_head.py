@@ -19,7 +19,7 @@ PLACEHOLDER_OWNER = "longsum"
 """Whose address stands in `_config.yml` until the project has one of its own: nothing leads there."""
 HEAD_IDS = ("cost", "setup")
 # Python packages that `longsum_lib` needs and that Colab does not always carry.
-ALWAYS_NEEDED = ("sentencepiece",)
+ALWAYS_NEEDED = ("lazy_loader", "sentencepiece")
 
 SETUP_TEMPLATE = """\
 # Setup, the same in every notebook: find longsum_lib in this clone. Anywhere else

@@ -48,7 +48,7 @@ pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 say "installing the versions in requirements.txt (the first time this takes some minutes)"
 pip install --quiet "$(grep '^torch==' requirements.txt)"
 if [ -n "$light" ]; then
-    needed=$(grep -E '^(transformers|huggingface_hub|tokenizers|safetensors|numpy|sentencepiece|setuptools)==' requirements.txt)
+    needed=$(grep -E '^(transformers|huggingface_hub|tokenizers|safetensors|lazy_loader|numpy|sentencepiece|setuptools)==' requirements.txt)
     documents=$(grep -E '^(pypdfium2|selectolax|defusedxml|markdown-it-py)==' requirements.txt)
     # shellcheck disable=SC2086 # one requirement a word
     pip install --quiet $needed $documents

@@ -1,10 +1,12 @@
-"""Sphinx extension: the page `book/api/inside` lists every module that no other API page has.
+"""Sphinx extension: what is public, from the packages' stubs, and what is inside, from the modules themselves.
 
-So no module of the library is without its reference, and none has to be entered by hand.
+The first page of the reference lists the public names, the page `book/api/inside` every module that no other page has.
+So none has to be entered by hand.
 """
 
 from __future__ import annotations
 
+import ast
 import pkgutil
 import re
 from pathlib import Path
@@ -14,6 +16,8 @@ from sphinx.environment import BuildEnvironment
 
 API = Path(__file__).resolve().parents[1] / "api"
 PAGE = "book/api/inside"
+FIRST_PAGE = "book/api/index"
+NAMES_PLACE = "% the public names stand here"
 PLACE = "% the remaining modules stand here"
 LISTED = re.compile(r"^\.\. automodule:: (\S+)", re.MULTILINE)
 # They serve the command and the terminal; nobody imports them.
@@ -44,8 +48,35 @@ def remaining_modules() -> list[str]:
     return [name for name in public_modules() if name not in listed]
 
 
+def public_names() -> dict[str, list[str]]:
+    """Return the public names of each package, and the modules that are public as they are, from the stubs."""
+    library = API.parents[1] / "longsum_lib"
+    packages = ["longsum_lib", *(f"longsum_lib.{name}" for name in _imported(library / "__init__.pyi", module=None))]
+    found = {}
+    for package in packages:
+        stub = library.joinpath(*package.split(".")[1:]) / "__init__.pyi"
+        found[package] = _imported(stub) if stub.is_file() else []
+    return found
+
+
+def _imported(stub: Path, module: str | None = "") -> list[str]:
+    imports = [node for node in ast.parse(stub.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)]
+    chosen = [node for node in imports if module == "" or node.module is None]
+    return sorted((alias.name for node in chosen for alias in node.names), key=str.lower)
+
+
+def names_table() -> str:
+    """Return the public names as a table in Markdown."""
+    rows = ["| import from | public names |", "|---|---|"]
+    for package, names in public_names().items():
+        words = ", ".join(f"`{name}`" for name in names) or "all that the module defines without `_`"
+        rows.append(f"| `{package}` | {words} |")
+    return "\n".join(rows)
+
+
 def fill_in(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Write a section for each remaining module into the page."""
+    """Write the public names into the first page, and a section for each remaining module into that of the inside."""
+    source[0] = source[0].replace(NAMES_PLACE, names_table()) if docname == FIRST_PAGE else source[0]
     if docname != PAGE:
         return
     parts = []
@@ -61,11 +92,10 @@ def fill_in(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def read_again(app: Sphinx, env: BuildEnvironment, added: set, changed: set, removed: set) -> list[str]:
     """Read the page in every build: it changes when the library does, not when its own file does."""
-    if PAGE not in env.found_docs:
-        return []
-    for name in {PAGE, *changed}:
+    pages = {PAGE, FIRST_PAGE} & set(env.found_docs)
+    for name in {*pages, *changed}:
         env.clear_doc(name)  # or a module that has moved between pages would be described twice for a moment
-    return [PAGE]
+    return sorted(pages)
 
 
 def setup(app: Sphinx) -> dict:

@@ -40,6 +40,9 @@ TABLES = {
         "The synthetic corpus",
         "Ten sentences of each document; facts: per cent of the key values in them.",
     ),
+    "together": ("Written together", "Factors are the other program's CPU seconds by ours, of pairs in turns."),
+    "streams": ("Streamed", "Short documents through `summarize_corpus`, and the memory that is held."),
+    "throughput": ("Documents a minute", "Of 4,096 tokens each; one core."),
     "extract_seconds": ("Processor time of an extract", "The function alone, and the whole command with its imports."),
     "guard": ("Texts of the corpus and others", "How many were taken for what they are not."),
     "training_step": ("One training step", "Forward, backward and update on one document."),
@@ -79,9 +82,17 @@ COLUMNS |= {
     "all": "all three",
     "function_seconds": "function (s)",
     "command_seconds": "command (s)",
+    "their_cpu_seconds": "theirs (CPU s)",
+    "cpu_seconds": "ours (CPU s)",
+    "their_extra_mib": "their extra memory (MiB)",
+    "lowest_factor": "lowest factor",
+    "mib_after_100": "held after 100 (MiB)",
+    "mib_at_the_end": "held at the end (MiB)",
+    "cpu_seconds_a_document": "CPU seconds a document",
+    "documents_a_minute_a_core": "documents a minute and core",
 }
 CONSTANT = ("model", "dtype", "beams", "target_tokens", "new_tokens", "layers")  # left out where they do not vary
-HIDDEN = {"spread", "multiply_adds"}  # for programs; the files have them
+HIDDEN = {"case", "spread", "multiply_adds"}  # for programs; the files have them
 # Lines of a chart: column -> name and the palette's series.
 LINES = {
     "full_seconds": ("full attention", 0),
@@ -183,6 +194,63 @@ class BenchmarkScaling(SphinxDirective):
         lines = [nodes.paragraph(text="65,536 tokens against 16,384, default allocator:"), table(rows)]
         lines.append(nodes.paragraph(text=f"{viz.crossover_words(results)}. {results.caption()}"))
         return lines
+
+
+class BenchmarkTable(SphinxDirective):
+    """One table of one result file: `benchmark-table FILE TABLE`."""
+
+    required_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        """Build the table."""
+        self.env.note_reread()
+        rows = stored(self.arguments[0]).get(self.arguments[1])
+        return [table(rows)] if rows else [not_measured()]
+
+
+class BenchmarkFacts(SphinxDirective):
+    """What a result file says beside tables, its words and where it comes from: `benchmark-facts FILE`."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Build the list."""
+        self.env.note_reread()
+        result = stored(self.arguments[0])
+        facts = {name: value for name, value in result.items() if isinstance(value, bool | int | float)}
+        rows = [{"what": plain(name), "counted": text(value)} for name, value in facts.items()]
+        return [table(rows)] if rows else [not_measured()]
+
+
+class BenchmarkPlan(SphinxDirective):
+    """Hours of a million documents by cores: `benchmark-plan FILE TABLE`, whose rows have seconds a document."""
+
+    required_arguments = 2
+    cores = (1, 8, 64, 512)
+
+    def run(self) -> list[nodes.Node]:
+        """Build the table."""
+        self.env.note_reread()
+        rows = stored(self.arguments[0]).get(self.arguments[1])
+        if not rows:
+            return [not_measured()]
+        plans = [
+            {"hours of a million documents": row["model"]}
+            | {f"{n} cores": 1e6 * row["cpu_seconds_a_document"] / 3600 / n for n in self.cores}
+            for row in rows
+        ]
+        return [table(plans)]
+
+
+def stored(name: str) -> dict[str, Any]:
+    """A result file, empty where it was not measured yet."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def not_measured() -> nodes.paragraph:
+    """What stands in the place of a table that is not there yet."""
+    return nodes.paragraph(text="This was not measured yet.")
 
 
 def draw_chart(rows: list[dict[str, Any]], file: Path) -> None:
@@ -306,4 +374,7 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("benchmark-results", BenchmarkResults)
     app.add_directive("benchmark-figure", BenchmarkFigure)
     app.add_directive("benchmark-scaling", BenchmarkScaling)
+    app.add_directive("benchmark-table", BenchmarkTable)
+    app.add_directive("benchmark-facts", BenchmarkFacts)
+    app.add_directive("benchmark-plan", BenchmarkPlan)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -10,81 +10,13 @@ import torch
 from torch import Tensor
 
 from longsum_lib.attention.random_blocks import random_block_table
-
-
-def _positions(length: int) -> tuple[Tensor, Tensor]:
-    if length < 0:
-        raise ValueError(f"length is {length}, expected a number of tokens >= 0")
-    positions = torch.arange(length)
-    return positions[:, None], positions[None, :]
-
-
-def full(length: int) -> Tensor:
-    """Every query sees every key.
-
-    Returns:
-        ``(length, length)`` bool.
-
-    Example:
-        >>> full(2).tolist()
-        [[True, True], [True, True]]
-    """
-    return torch.ones(length, length, dtype=torch.bool)
-
-
-def window(length: int, window: int) -> Tensor:
-    """Every query sees the keys at most ``window`` tokens away, itself included.
-
-    Args:
-        length: number of tokens.
-        window: one-sided radius in tokens; the band is ``2 * window + 1`` wide.
-
-    Returns:
-        ``(length, length)`` bool.
-
-    Raises:
-        ValueError: if the length or the window is negative.
-
-    Example:
-        >>> window(4, 1).int().tolist()
-        [[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1], [0, 0, 1, 1]]
-    """
-    if window < 0:
-        raise ValueError(f"window is {window}, expected a one-sided radius >= 0")
-    query, key = _positions(length)
-    return (query - key).abs() <= window
-
-
-def sliding_window(
-    length: int, window: int, *, is_global: Tensor | None = None, padding: Tensor | None = None
-) -> Tensor:
-    """Sliding window and global tokens (Longformer, LED): a global token sees all and is seen by all.
-
-    Args:
-        length: number of tokens.
-        window: one-sided radius in tokens.
-        is_global: ``(length,)`` or ``(batch, length)`` bool, ``True`` for global tokens.
-        padding: same shape, ``True`` for real tokens. Others neither see nor are seen.
-
-    Returns:
-        ``(length, length)`` bool, or ``(batch, length, length)`` where a mask has a batch dimension.
-
-    Raises:
-        ValueError: if the length or the window is negative.
-
-    Example:
-        >>> sliding_window(4, 0, is_global=torch.tensor([True, False, False, False])).int().tolist()
-        [[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 1]]
-    """
-    query, key = _positions(length)
-    if window < 0:
-        raise ValueError(f"window is {window}, expected a one-sided radius >= 0")
-    sees = (query - key).abs() <= window
-    if is_global is not None:
-        sees = sees | is_global[..., :, None] | is_global[..., None, :]
-    if padding is not None:
-        sees = sees & padding[..., :, None] & padding[..., None, :]
-    return sees
+from longsum_lib.attention.window_patterns import causal as causal
+from longsum_lib.attention.window_patterns import documents_of as documents_of
+from longsum_lib.attention.window_patterns import full as full
+from longsum_lib.attention.window_patterns import grid
+from longsum_lib.attention.window_patterns import interleaved as interleaved
+from longsum_lib.attention.window_patterns import sliding_window as sliding_window
+from longsum_lib.attention.window_patterns import window as window
 
 
 def lsg_slots(
@@ -155,7 +87,7 @@ def lsg(
         >>> lsg(5, 1, num_global_tokens=1)[3].int().tolist()
         [1, 0, 1, 1, 1, 0]
     """
-    query, key = _positions(length)
+    query, key = grid(length)
     sees = (query // block_size - key // block_size).abs() <= 1
     if length <= 2 * block_size:
         sees = torch.ones_like(sees)
@@ -289,7 +221,7 @@ def block_local(
     """
     if block_size < 1:
         raise ValueError(f"block_size is {block_size}, expected at least 1")
-    query, key = _positions(length)
+    query, key = grid(length)
     offset = block_size // 2 if stagger else 0
     sees = (query + offset) // block_size == (key + offset) // block_size
     if padding is not None:
@@ -313,7 +245,7 @@ def big_bird_counts(length: int, block_size: int, table: Tensor) -> Tensor:
         [3, 1, 1, 0, 0, 1]
     """
     heads, blocks, _ = table.shape
-    query, key = _positions(blocks)
+    query, key = grid(blocks)
     sees = ((query - key).abs() <= 1) | (key == 0) | (key == blocks - 1)
     counts = sees.long() + torch.zeros(heads, blocks, blocks, dtype=torch.int64).scatter_add_(
         2, table, torch.ones_like(table)

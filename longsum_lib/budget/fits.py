@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from longsum_lib.budget.available import free_memory
 from longsum_lib.errors import NotEnoughMemory
 from longsum_lib.units import gib, short_name
+from longsum_lib.upstream.accelerate import running_device
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 
 def check_model_fits(name: str, needed: float, dtype: torch.dtype, device: torch.device) -> None:
@@ -35,7 +37,7 @@ def check_model_fits(name: str, needed: float, dtype: torch.dtype, device: torch
         )
 
 
-def document_memory(config: object, tokens: int, beams: int, batch: int, itemsize: int) -> int:
+def document_memory(config: PreTrainedConfig, tokens: int, beams: int, batch: int, itemsize: int) -> int:
     """Estimate from below the memory in bytes to summarize a batch of documents, beyond the weights.
 
     While the encoder runs, that is at least its input, query, key, value and output; while the decoder runs, the
@@ -54,26 +56,26 @@ def document_memory(config: object, tokens: int, beams: int, batch: int, itemsiz
         >>> document_memory(LEDConfig(), tokens=16384, beams=1, batch=1, itemsize=4) // 2**20
         1624
     """
-    width = getattr(config, "hidden_size", None) or config.d_model
-    layers = getattr(config, "decoder_layers", None) or getattr(config, "num_decoder_layers", None) or 0
+    width: int = getattr(config, "hidden_size", None) or config.d_model
+    layers: int = getattr(config, "decoder_layers", None) or getattr(config, "num_decoder_layers", None) or 0
     encoder = 5 * tokens
     decoder = tokens + 2 * layers * (tokens + 256 * beams)
     return batch * max(encoder, decoder) * width * itemsize
 
 
-def check_document_fits(model: object, tokens: int, beams: int, batch: int) -> None:
+def check_document_fits(model: PreTrainedModel, tokens: int, beams: int, batch: int) -> None:
     """Raise if a batch of documents clearly needs more memory than is free.
 
     Raises:
         NotEnoughMemory: With the two sizes and what to do.
     """
     needed = document_memory(model.config, tokens, beams, batch, model.dtype.itemsize)
-    free = free_memory(model.device)
+    free = free_memory(running_device(model))
     if free is not None and needed > free:
         raise NotEnoughMemory(f"{too_large(model, tokens, beams, batch)}; needed: {gib(needed)}, free: {gib(free)}")
 
 
-def too_large(model: object, tokens: int, beams: int, batch: int) -> str:
+def too_large(model: PreTrainedModel, tokens: int, beams: int, batch: int) -> str:
     """Return the sentence that says that a batch does not fit, and what would help."""
     what = f"a document of {tokens:,} tokens" if batch == 1 else f"{batch} documents of up to {tokens:,} tokens"
     beam_text = f", {beams} beams" if beams > 1 else ""
@@ -81,6 +83,6 @@ def too_large(model: object, tokens: int, beams: int, batch: int) -> str:
     helps[:0] = ["fewer beams"] if beams > 1 else []
     helps[:0] = ["a smaller batch"] if batch > 1 else []
     return (
-        f"not enough memory on {model.device} for {what} ({short_name(model.dtype)}{beam_text}); "
+        f"not enough memory on {running_device(model)} for {what} ({short_name(model.dtype)}{beam_text}); "
         f"what helps: {', '.join(helps)}"
     )

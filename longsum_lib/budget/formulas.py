@@ -8,6 +8,7 @@ command line is in :mod:`longsum_lib.memory`. Sizes are in bytes; a *copy* is on
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypedDict, cast
 
 FAMILIES = ("led", "pegasus_x", "longt5_local", "longt5_tglobal", "lsg", "bigbird_pegasus", "full")
 """Kinds of encoders; ``full`` is BART's layer with one fused full attention, for comparison."""
@@ -17,17 +18,76 @@ STREAMING = ("led", "pegasus_x", "longt5_local", "longt5_tglobal", "bigbird_pega
 """Encoders whose layers long inputs pass in runs of rows, see longsum_lib.models.core.streaming."""
 
 ROWS_PER_CALL = 4096  # queries of one attention call, see longsum_lib.attention.engine.key_sets
-ROWS_PER_CHUNK = 512  # rows of a feed-forward chunk, see longsum_lib.models.core.layers
+ROWS_PER_CHUNK = 512  # rows of a feed-forward chunk, see longsum_lib.models.core.states
 ROWS_PER_STEP = {"cpu": 2048, "gpu": 16384}  # rows that stream through a layer, see longsum_lib.models.core.streaming
-SCORES_PER_CALL = (
-    2**26
-)  # on a GPU, where the plain kernel stores the scores of a call: see longsum_lib.attention.engine.attend
+SCORES_PER_CALL = 2**26  # on a GPU, where the plain kernel stores them: see longsum_lib.attention.engine.attend
 WORKSPACE = {"cpu": 20 * MEBIBYTE, "gpu": 512 * MEBIBYTE}
 """What is taken beside tensors. CPU: by the matrix library and the allocator, measured. GPU: by CUDA, an estimate."""
 
 BITS = {"none": 0.0, "int8": 8.0, "nf4": 4.127, "fp4": 4.127, "nf4-plain": 4.5, "fp4-plain": 4.5}
 """Bits of a quantized weight with its share of the scales: 4-bit with one scale for 64 weights, itself of 8 bits with
 one for 256 unless ``plain``."""
+
+
+class ModelNumbers(TypedDict, total=False):
+    """What is known of a model; what it does not say is 0. See :func:`plan`."""
+
+    family: str
+    vocabulary: int
+    d_model: int
+    inner: int
+    heads: int
+    ffn: int
+    gated: int
+    encoder_layers: int
+    decoder_layers: int
+    window: int
+    block_size: int
+    globals: int
+    random_blocks: int
+    sparse_block_size: int
+    sparsity_factor: int
+    sinusoids: int
+    buckets: int
+    positions: int
+    decoder_positions: int
+    untied_head: int
+    limit: int
+
+
+class Numbers(TypedDict):
+    """A model and a run, complete: what the formulas are evaluated on. See :func:`plan`."""
+
+    family: str
+    vocabulary: float
+    d_model: float
+    inner: float
+    heads: float
+    ffn: float
+    gated: float
+    encoder_layers: float
+    decoder_layers: float
+    window: float
+    block_size: float
+    globals: float
+    random_blocks: float
+    sparse_block_size: float
+    sparsity_factor: float
+    sinusoids: float
+    buckets: float
+    positions: float
+    decoder_positions: float
+    untied_head: float
+    limit: float
+    length: float
+    batch: float
+    beams: float
+    new_tokens: float
+    bytes_per_number: float
+    fp16: float
+    quantization: str
+    device: str
+
 
 # What a run may say, and what it is otherwise; a model says the rest.
 DEFAULTS: dict[str, float | str] = {
@@ -56,7 +116,30 @@ DEFAULTS: dict[str, float | str] = {
 }
 
 
-def plan(numbers: Mapping[str, float | str]) -> dict[str, float]:
+FIRST_CAPACITY = 128
+"""Tokens of a summary for which a decoding step on a CPU has room at first; see ``models.core.step.generating``."""
+
+LONGEST = 2**20
+"""Longer inputs are not searched for, in tokens."""
+
+CONSTANTS = (
+    *(
+        "DEFAULTS",
+        "STREAMING",
+        "ROWS_PER_CALL",
+        "ROWS_PER_CHUNK",
+        "ROWS_PER_STEP",
+        "SCORES_PER_CALL",
+        "WORKSPACE",
+        "BITS",
+        "FIRST_CAPACITY",
+    ),
+    "LONGEST",
+)
+"""What the calculator's script is given of this file."""
+
+
+def plan(numbers: ModelNumbers | Mapping[str, float | str]) -> dict[str, float]:
     """Predict memory and work of a summary.
 
     Args:
@@ -73,7 +156,7 @@ def plan(numbers: Mapping[str, float | str]) -> dict[str, float]:
         ``pairs`` of one layer, and multiply-adds: ``encoder_work``, ``cross_work`` (once a document) and
         ``token_work`` (for one more token of every beam).
     """
-    m = {**DEFAULTS, **numbers}
+    m = cast("Numbers", {**DEFAULTS, **numbers})
     weights = weight_numbers(m)
     encoder = encoder_bytes(m)
     decoder = decoder_bytes(m)
@@ -92,17 +175,17 @@ def plan(numbers: Mapping[str, float | str]) -> dict[str, float]:
 # --- weights ----------------------------------------------------------------------------------------
 
 
-def is_t5(m: Mapping) -> bool:
+def is_t5(m: Numbers) -> bool:
     """Whether the model is of T5's family: no biases, no position table, scales instead of norms with shifts."""
     return m["family"] in ("longt5_local", "longt5_tglobal")
 
 
-def products_of_ffn(m: Mapping) -> float:
+def products_of_ffn(m: Numbers) -> float:
     """Matrix products of a feed-forward block."""
     return 3 if m["gated"] else 2
 
 
-def weight_numbers(m: Mapping) -> dict[str, float]:
+def weight_numbers(m: Numbers) -> dict[str, float]:
     """Count parameters (tables that are stored beside them too), and the bytes of all."""
     d, inner, f = m["d_model"], m["inner"], m["ffn"]
     enc, dec = m["encoder_layers"], m["decoder_layers"]
@@ -123,7 +206,7 @@ def weight_numbers(m: Mapping) -> dict[str, float]:
     return {"parameters": parameters, "quantizable": quantizable, "weights": quantized + kept}
 
 
-def _tables(m: Mapping) -> float:
+def _tables(m: Numbers) -> float:
     d, family = m["d_model"], m["family"]
     positions = (m["positions"] + m["decoder_positions"]) * d
     logits_bias = 0 if is_t5(m) or family == "pegasus_x" else m["vocabulary"]
@@ -132,7 +215,7 @@ def _tables(m: Mapping) -> float:
     return positions + logits_bias + global_rows + buckets
 
 
-def _biases_and_norms(m: Mapping) -> float:
+def _biases_and_norms(m: Numbers) -> float:
     d, f, enc, dec = m["d_model"], m["ffn"], m["encoder_layers"], m["decoder_layers"]
     if is_t5(m):
         per_layer = 3 if m["family"] == "longt5_tglobal" else 2
@@ -146,12 +229,12 @@ def _biases_and_norms(m: Mapping) -> float:
 # --- peaks ------------------------------------------------------------------------------------------
 
 
-def copy_bytes(m: Mapping) -> float:
+def copy_bytes(m: Numbers) -> float:
     """Bytes of one copy of the states."""
     return m["batch"] * m["length"] * m["d_model"] * m["bytes_per_number"]
 
 
-def encoder_bytes(m: Mapping) -> float:
+def encoder_bytes(m: Numbers) -> float:
     """Peak of the encoder beyond the weights, at inference.
 
     A layer that streams holds one copy of the states and the temporaries of a few thousand rows. A short input, and
@@ -165,17 +248,17 @@ def encoder_bytes(m: Mapping) -> float:
     return copies + _side_bytes(m) + table + layer
 
 
-def state_bytes(m: Mapping) -> float:
+def state_bytes(m: Numbers) -> float:
     """Bytes of the states between layers: those of T5 stay in fp32 beside fp16 weights."""
     return copy_bytes(m) * (2 if is_t5(m) and m["fp16"] else 1)
 
 
-def _side_bytes(m: Mapping) -> float:
+def _side_bytes(m: Numbers) -> float:
     """Keys and values of transient global tokens."""
     return 2 * copy_bytes(m) / m["block_size"] if m["family"] == "longt5_tglobal" else 0
 
 
-def _whole_bytes(m: Mapping) -> float:
+def _whole_bytes(m: Numbers) -> float:
     """Temporaries of a layer through which all rows pass at once."""
     copies = copy_bytes(m)
     out = 4 * copies * m["inner"] / m["d_model"]  # query, key, value and context
@@ -187,23 +270,23 @@ def _whole_bytes(m: Mapping) -> float:
     return max(out + _call_bytes(m, m["length"]), feeding)
 
 
-def _chunk_bytes(m: Mapping) -> float:
+def _chunk_bytes(m: Numbers) -> float:
     """Temporaries of a chunk of the feed-forward block: its inner states before and after the activation."""
     rows = min(m["batch"] * m["length"], ROWS_PER_CHUNK)
     return rows * (products_of_ffn(m) * m["ffn"] + 2 * m["d_model"]) * m["bytes_per_number"]
 
 
-def _call_bytes(m: Mapping, rows: float) -> float:
+def _call_bytes(m: Numbers, rows: float) -> float:
     """Temporaries of an attention call: its output and that of the call before; on a GPU the scores too."""
     call = min(rows, ROWS_PER_CALL)
     output = (2 if rows > ROWS_PER_CALL else 1) * call * m["inner"] * m["bytes_per_number"]
-    scores = 0
+    scores: float = 0
     if m["device"] == "gpu":  # fp32, three at a time: scores, shifted, exponentials
         scores = 12 * min(SCORES_PER_CALL, m["heads"] * call * keys_per_query(m))
     return output + scores + rows * m["heads"] * 4
 
 
-def _streamed_bytes(m: Mapping) -> float:
+def _streamed_bytes(m: Numbers) -> float:
     """Temporaries of a layer through which runs of rows pass one after another.
 
     While a run moves on, keys and values around the run before and around the new one exist; then its queries,
@@ -221,7 +304,15 @@ def _streamed_bytes(m: Mapping) -> float:
     return max(attending, feeding) + global_scores
 
 
-def decoder_bytes(m: Mapping) -> dict[str, float]:
+def _slots(tokens: int) -> int:
+    """Room for written tokens while it grows for the last time: what there was and what there will be."""
+    room, before = min(tokens, FIRST_CAPACITY), 0
+    while room < tokens:
+        room, before = min(2 * room, tokens), room
+    return room + before
+
+
+def decoder_bytes(m: Numbers) -> dict[str, float]:
     """Peak of the decoder: the encoder's output, keys and values of both attentions, projections, the logits."""
     copies, size = copy_bytes(m), m["bytes_per_number"]
     per_copy = m["inner"] / m["d_model"]
@@ -231,8 +322,16 @@ def decoder_bytes(m: Mapping) -> dict[str, float]:
     logits = 6 * rows * m["vocabulary"] * 4
     # PEGASUS-X keeps its tables of positions, that of the decoder with 1,024 rows.
     table = (m["length"] + 1024) * m["d_model"] * 4 if m["family"] == "pegasus_x" else 0
-    # While a layer's keys and values are laid out by heads, they exist twice.
-    peak = copies + table + cross + 2 * copies * per_copy + own + logits
+    if m["device"] == "cpu":
+        # The step lays out a layer's keys, then its values, keeps weights of query, key and value side by side, and
+        # doubles the room of written tokens when it is full.
+        laid_out = copies * per_copy + 3 * m["decoder_layers"] * m["d_model"] * m["inner"] * size
+        slots = _slots(int(m["new_tokens"]) + 1)
+        written = 2 * m["decoder_layers"] * rows * slots * m["inner"] * size
+        written += own / m["decoder_layers"] if m["beams"] > 1 else 0  # beams change places layer by layer
+    else:  # while a layer's keys and values are laid out by heads, they exist twice
+        laid_out, written = 2 * copies * per_copy, own
+    peak = copies + table + cross + laid_out + written + logits
     return {"decoder": peak, "cross_cache": cross, "self_cache": own}
 
 
@@ -245,7 +344,7 @@ def window_pairs(length: float, window: float) -> float:
     return length * (2 * w + 1) - w * (w + 1)
 
 
-def attention_pairs(m: Mapping) -> float:
+def attention_pairs(m: Numbers) -> float:
     """Pairs of a query and a key in one encoder layer; the queries of global tokens beside the text left out."""
     n, family, block = m["length"], m["family"], m["block_size"]
     if family == "led":
@@ -257,32 +356,50 @@ def attention_pairs(m: Mapping) -> float:
     if family == "pegasus_x":
         return (n // block) * block * block + (n % block) ** 2 + n * m["globals"]
     if family == "bigbird_pegasus" and n > (5 + 2 * m["random_blocks"]) * block:
-        # While evaluating, all its random blocks are the first one, so that five blocks differ.
-        return (n - 2 * block) * 5 * block - 2 * block * block + 2 * block * n
-    if family == "lsg" and n > 2 * block:
+        return _big_bird_pairs(n, block)
+    if family == "lsg":
         return _lsg_pairs(m)
     return n * n
 
 
-def _lsg_pairs(m: Mapping) -> float:
+def _big_bird_pairs(n: float, block: float) -> float:
+    """Own block and neighbours, and both ends, which see everything; the last block may be cut.
+
+    While evaluating, all random blocks are the first one, so that at most five blocks differ.
+    """
+    blocks = -(-n // block)
+    last = n - (blocks - 1) * block
+    return (block + last) * n + block * (2 * (3 * block + last) + (blocks - 4) * (4 * block + last))
+
+
+def _lsg_pairs(m: Numbers) -> float:
     """Own block and neighbours, selected keys on both sides, global tokens, which see everything."""
-    n, block = m["length"], m["block_size"]
-    blocks = n // block
-    keys = block * (3 * blocks - 2)
+    n, block, g = m["length"], m["block_size"], m["globals"]
+    with_globals = g * n + g * (n + g)
+    if n <= 2 * block:
+        return n * n + with_globals
+    blocks = -(-n // block)
+    last = n - (blocks - 1) * block
+    pairs = (3 * blocks - 5) * block * block + 2 * block * last + last * last
     if m["sparsity_factor"]:
-        step, width = block / m["sparsity_factor"], m["sparse_block_size"]
-        growing = min(blocks - 2, width // step)  # blocks that see fewer: those next to an end
-        keys += 2 * (step * growing * (growing + 1) / 2 + width * (blocks - 2 - growing))
-    g = m["globals"]
-    return (keys + g * blocks) * block + g * (n + g)
+        step, width = block // m["sparsity_factor"], m["sparse_block_size"]
+        left = block * _growing_sum(blocks - 2, step, 0, width) + last * min(width, (blocks - 2) * step)
+        pairs += left + block * _growing_sum(blocks - 2, step, -(-last // m["sparsity_factor"]), width)
+    return pairs + with_globals
 
 
-def keys_per_query(m: Mapping) -> float:
+def _growing_sum(count: float, step: float, first: float, most: float) -> float:
+    """Sum of ``min(most, first + k * step)`` for ``k`` below ``count``: fewer selected keys near an end."""
+    growing = max(0, min(count, -(-(most - first) // step)))
+    return growing * first + step * growing * (growing - 1) // 2 + most * (count - growing)
+
+
+def keys_per_query(m: Numbers) -> float:
     """Keys that one query meets on average."""
     return attention_pairs(m) / m["length"]
 
 
-def work_numbers(m: Mapping) -> dict[str, float]:
+def work_numbers(m: Numbers) -> dict[str, float]:
     """Count multiply-adds of matrix products: the encoder, the keys and values of its output, one more token."""
     n, d, inner, batch = m["length"], m["d_model"], m["inner"], m["batch"]
     token = 4 * d * inner + products_of_ffn(m) * d * m["ffn"]
@@ -297,7 +414,7 @@ def work_numbers(m: Mapping) -> dict[str, float]:
     }
 
 
-def _global_work(m: Mapping, token: float) -> float:
+def _global_work(m: Numbers, token: float) -> float:
     """Work of an encoder layer for its global tokens beyond the pairs counted above."""
     n, d, inner, g = m["length"], m["d_model"], m["inner"], m["globals"]
     if m["family"] == "pegasus_x":

@@ -15,10 +15,10 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from longsum_lib.cli.commands import COMMANDS
-from longsum_lib.cli.explain import explain, with_dashes
+from longsum_lib.cli.explain import as_typed, explain
 from longsum_lib.cli.interrupts import INTERRUPTED, Interrupts
 from longsum_lib.cli.suggest import hint_of_command, hint_of_option, hint_of_output
 from longsum_lib.errors import LongsumWarning
@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None, interrupts: Interrupts | None =
     """
     interrupts = interrupts or Interrupts()
     let_threads_sleep()
+    stream: Any  # a TextIOWrapper, or what a caller has put there
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets its number, not a traceback.
         with contextlib.suppress(AttributeError, ValueError, OSError):
@@ -127,9 +128,9 @@ def _plain_warnings() -> Iterator[None]:
     shown = set()
 
     def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-        if issubclass(category, LongsumWarning) and str(message) not in shown:
+        if isinstance(message, LongsumWarning) and str(message) not in shown:
             shown.add(str(message))
-            say(f"warning: {with_dashes(str(message))}")
+            say(f"warning: {message.describe(as_typed)}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

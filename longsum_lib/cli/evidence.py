@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from longsum_lib.generation.document_text import DocumentText
     from longsum_lib.generation.evidence import Check, Citations
-    from longsum_lib.generation.summarize import Summary
+    from longsum_lib.generation.summary import Summary
 
 # Begins every page that --cite-html writes, so that no other file is written over.
 _MARK = "<!doctype html>\n<!-- longsum: a summary with its sources -->\n"
@@ -96,7 +96,7 @@ def find_evidence(
         else:
             read_whole = not (summary.truncated or summary.extracted or summary.parts > 1)
             citations = cite(summary.text, document, *((model, tokenizer) if read_whole else ()))
-    if options.cite_html:
+    if options.cite_html and citations is not None:
         from longsum_lib.places import replacing
 
         page = citations_page(citations, found).split("\n", 1)[1]

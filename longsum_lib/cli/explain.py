@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 
-from longsum_lib.errors import LongsumError, OptionError, is_out_of_memory
-
-# Options that messages of the library name as in Python.
-_PYTHON_NAMES = (
-    *("max_new_tokens", "min_new_tokens", "num_beams", "no_repeat_ngram_size", "max_input_tokens", "batch_size"),
-    *("text_column", "summary_column", "max_summary_tokens", "save_steps", "eval_steps", "learning_rate"),
-    *("extract_first", "max_length", "block_size", "sparse_block_size", "sparsity_factor", "num_global_tokens"),
-    *("global_positional_stride", "mask_first_token", "pool_with_global"),
-)
+from longsum_lib.errors import LongsumError, Option, OptionError, is_out_of_memory
 
 
 def explain(error: Exception) -> str:
     """Return what went wrong in one line."""
     if isinstance(error, OptionError):
-        return with_dashes(str(error))
+        return error.describe(as_typed)
     if isinstance(error, LongsumError):
         return str(error)
     if is_out_of_memory(error):
@@ -35,10 +26,16 @@ def explain(error: Exception) -> str:
     return f"unexpected {type(error).__name__}: {lines[0]} (LONGSUM_DEBUG=1 shows where it happened)"
 
 
-def with_dashes(message: str) -> str:
-    """Spell option names as they are typed here: ``--num-beams`` for ``num_beams``."""
-    message = message.replace("set strict_geometry=False", "give --no-strict-geometry")
-    message = message.replace("resize_lsg=True", "--resize-lsg")
-    for name in _PYTHON_NAMES:
-        message = re.sub(rf"(?<![\w.-]){name}(?![\w=])", "--" + name.replace("_", "-"), message)
-    return message
+def as_typed(option: Option) -> str:
+    """Spell an option as it is typed.
+
+    Example:
+        >>> as_typed(Option("num_beams")), as_typed(Option("batch_size", 1))
+        ('--num-beams', '--batch-size 1')
+        >>> as_typed(Option("resume", True)), as_typed(Option("strict_geometry", False))
+        ('--resume', '--no-strict-geometry')
+    """
+    dashed = option.replace("_", "-")
+    if option.value is None or option.value is True:
+        return f"--{dashed}"
+    return f"--no-{dashed}" if option.value is False else f"--{dashed} {option.value}"

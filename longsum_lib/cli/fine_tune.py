@@ -18,8 +18,10 @@ from longsum_lib.errors import OptionError
 from longsum_lib.places import check_folder
 from longsum_lib.training.settings import FineTuning
 
-_SETTINGS = ("epochs", "batch_size", "accumulation", "precision", "lora", "max_input_tokens", "max_summary_tokens")
-_SETTINGS += ("eval_steps", "generate", "beams", "warmup", "steps", "learning_rate", "save_steps", "seed")
+_SETTINGS = (
+    *("epochs", "batch_size", "accumulation", "precision", "lora", "max_input_tokens", "max_summary_tokens"),
+    *("eval_steps", "generate", "beams", "warmup", "steps", "learning_rate", "save_steps", "seed"),
+)
 _COLUMNS = ("config", "text_column", "summary_column")
 _SHARED = ("steps", "learning_rate", "save_steps", "seed")
 ONLY_HERE = (
@@ -74,7 +76,7 @@ def run_finetune(args: argparse.Namespace) -> int:
     terminal.quiet_libraries()
     train, held_out = _sources(args)
     from longsum_lib.loading.auto import load, load_tokenizer
-    from longsum_lib.training.fine_tune import fine_tune
+    from longsum_lib.training.fine_tuning import fine_tune
     from longsum_lib.training.progress import lines_of_progress
 
     bars = sys.stderr is not None and sys.stderr.isatty()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 
 from longsum_lib.cli.evidence import add_evidence_arguments
+from longsum_lib.cli.job_arguments import add_job_arguments
 from longsum_lib.cli.numbers import whole_number
 
 
 def add_summarize_arguments(parser: argparse.ArgumentParser, default_model: str) -> None:
     """Add the options of ``longsum summarize``; ``default_model`` is the one for texts that it knows."""
     add = parser.add_argument
-    add("files", nargs="*", metavar="FILE", help="PDF, DOCX, EPUB, HTML, Markdown, SRT, VTT, text; - is standard input")
+    kinds = "PDF, DOCX, EPUB, HTML, Markdown, SRT, VTT, text, a folder of these, a table; - is standard input"
+    add("files", nargs="*", metavar="FILE", help=kinds)
     add(
         "--model",
         metavar="NAME",
@@ -30,6 +32,7 @@ def add_summarize_arguments(parser: argparse.ArgumentParser, default_model: str)
     add("--speakers", action="store_true", help="keep the speakers' names of subtitles")
     add("--times", action="store_true", help="keep the times of subtitles")
     add_evidence_arguments(parser)
+    add_job_arguments(parser)
 
     long = parser.add_argument_group("documents longer than the model takes").add_mutually_exclusive_group()
     long.add_argument("--truncate", action="store_true", help="read only as much as the model takes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from longsum_lib.corpus.documents import make_document
 from longsum_lib.corpus.records import Document
@@ -34,11 +35,12 @@ def write_bundled_documents(folder: str | Path = DATA / "documents") -> None:
     (folder / "index.json").write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def bundled_documents() -> list[dict]:
+def bundled_documents() -> list[dict[str, Any]]:
     """The entries of ``index.json``: file, summary, facts and distractors of each bundled document.
 
     Example:
         >>> sorted(bundled_documents()[0])[:3]
         ['alias', 'distractors', 'facts']
     """
-    return json.loads((DATA / "documents" / "index.json").read_text(encoding="utf-8"))
+    entries: list[dict[str, Any]] = json.loads((DATA / "documents" / "index.json").read_text(encoding="utf-8"))
+    return entries

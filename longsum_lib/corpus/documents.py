@@ -14,6 +14,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from longsum_lib.corpus.records import Difficulty, Distractor, Document, Fact
 from longsum_lib.corpus.world import SPLITS, draw_value, pick, shuffled, world
@@ -51,7 +52,8 @@ class _Names:
     """Draws values that do not occur twice in one document."""
 
     def __init__(self, rng: random.Random, split: str):
-        self.rng, self.split, self.seen = rng, split, set()
+        self.rng, self.split = rng, split
+        self.seen: set[str] = set()
 
     def draw(self, kind: str) -> str:
         for _ in range(1000):
@@ -62,7 +64,9 @@ class _Names:
         raise RuntimeError(f"no unused value of kind {kind!r} left")
 
 
-def _plan_facts(rng: random.Random, names: _Names, difficulty: Difficulty, count: int, name: str, alias: str):
+def _plan_facts(
+    rng: random.Random, names: _Names, difficulty: Difficulty, count: int, name: str, alias: str
+) -> tuple[list[_Item], list[int]]:
     """Choose slots, kinds, places and wording of the key facts; earlier values come as items of their own."""
     slots = world()["slots"]
     chosen = sorted(shuffled(rng, range(len(slots)))[:count])
@@ -88,11 +92,17 @@ def _plan_facts(rng: random.Random, names: _Names, difficulty: Difficulty, count
     return items, chosen
 
 
+def _bundled_count() -> Callable[[str], int]:
+    from longsum_lib.corpus.tokenizer import count_tokens
+
+    return count_tokens
+
+
 def _own_subject(rng: random.Random, name: str) -> str:
     return pick(rng, ("the survey", "our survey", f"the {name} survey", f"the {name} survey"))
 
 
-def _fact(rng: random.Random, slot: dict, value: str, subject: str, lead: str | None = None) -> str:
+def _fact(rng: random.Random, slot: dict[str, Any], value: str, subject: str, lead: str | None = None) -> str:
     lead = pick(rng, world()["fact_leads"]) if lead is None else lead
     return _capital(lead + pick(rng, slot["facts"]).format(S=subject, v=value) + ".")
 
@@ -157,7 +167,7 @@ class _Section:
 def _fill_sections(rng: random.Random, budget: int, count_tokens: Callable[[str], int]) -> list[_Section]:
     """Sections of filler sentences that together have at most ``budget`` tokens."""
     sections: list[_Section] = []
-    topics: list[dict] = []
+    topics: list[dict[str, Any]] = []
     number = 0
     while True:
         topics = topics or shuffled(rng, world()["sections"])
@@ -196,7 +206,7 @@ def _weave(sections: list[_Section], items: list[_Item]) -> list[tuple[str, list
     return woven
 
 
-def _render(rng: random.Random, title: str, opening: str, woven) -> str:
+def _render(rng: random.Random, title: str, opening: str, woven: list[tuple[str, list[str | _Item]]]) -> str:
     """Write the text and note the character span of every item."""
     parts, size = [], 0
 
@@ -265,11 +275,10 @@ def make_document(
         Time and memory O(length): about 1 ms per 1,000 tokens.
     """
     if split not in SPLITS:
-        raise OptionError(f"split is {split!r}, expected one of {SPLITS}")
+        raise OptionError(option="split", got=split, expected=f"one of {SPLITS}")
     if not SHORTEST <= length <= LONGEST:
-        raise OptionError(f"length is {length}, expected {SHORTEST} to {LONGEST} tokens")
-    if count_tokens is None:
-        from longsum_lib.corpus.tokenizer import count_tokens
+        raise OptionError(option="length", got=length, expected=f"{SHORTEST} to {LONGEST} tokens")
+    count_tokens = count_tokens or _bundled_count()
     difficulty = difficulty or Difficulty()
     rng = random.Random(f"longsum-{split}-{length}-{seed}")
     names = _Names(rng, split)

@@ -108,8 +108,8 @@ def _may_be_cut(piece: str, first: bool, last: bool) -> bool:
     if not pairs:
         return len(words) <= 3
     (begin, second), *others = pairs
-    begins = {begin, begin[:1].lower() + begin[1:]}
-    return any((word, second) in _pairs() for word in begins) and all(pair in _pairs() for pair in others)
+    either = {begin, begin[:1].lower() + begin[1:]}
+    return any((word, second) in _pairs() for word in either) and all(pair in _pairs() for pair in others)
 
 
 _NAME, _NUMBER = "<name>", "<number>"

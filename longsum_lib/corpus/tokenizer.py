@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def train_tokenizer(folder: str | Path, *, documents: int = 1200, vocabulary: in
 
     rng = random.Random("longsum-tokenizer")
 
-    def lines():
+    def lines() -> Iterator[str]:
         for seed in range(documents):
             length = (256, 1024, 4096, 512)[seed % 4]
             document = make_document(seed, length, count_tokens=_count_words)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import random
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +24,8 @@ Item = TypeVar("Item")
 @lru_cache(maxsize=1)
 def world() -> dict[str, Any]:
     """Word lists and sentence templates, read once from ``data/world.json``."""
-    return json.loads((DATA / "world.json").read_text(encoding="utf-8"))
+    read: dict[str, Any] = json.loads((DATA / "world.json").read_text(encoding="utf-8"))
+    return read
 
 
 def pick(rng: random.Random, items: Sequence[Item]) -> Item:
@@ -50,7 +51,7 @@ def is_held_out(value: str) -> bool:
     return zlib.crc32(value.encode("utf-8")) % HELD_OUT_MODULUS == 0
 
 
-def _draw_until(rng: random.Random, split: str, draw) -> str:
+def _draw_until(rng: random.Random, split: str, draw: Callable[[random.Random], str]) -> str:
     """Draw until the value belongs to the split."""
     while True:
         value = draw(rng)
@@ -59,7 +60,7 @@ def _draw_until(rng: random.Random, split: str, draw) -> str:
 
 
 def _any_name(rng: random.Random) -> str:
-    syllables = world()["syllables"]
+    syllables: dict[str, list[str]] = world()["syllables"]
     middle = pick(rng, syllables["middle"]) if rng.random() < 0.6 else ""
     return pick(rng, syllables["first"]) + middle + pick(rng, syllables["last"])
 
@@ -96,5 +97,6 @@ def draw_value(rng: random.Random, split: str, kind: str) -> str:
     if kind == "date":
         return f"{pick(rng, world()['months'])} {draw_number(rng, split, 1850, 1970)}"
     if kind == "finding":  # a closed list: the same words in both splits
-        return pick(rng, world()["findings"])
+        findings: list[str] = world()["findings"]
+        return pick(rng, findings)
     raise ValueError(f"unknown kind of value {kind!r}")

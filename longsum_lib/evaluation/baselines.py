@@ -91,7 +91,7 @@ class _Overlap:
         # Only n-grams of the reference can overlap; the others count by their number alone.
         self.sentences = [Counter(gram for gram in ngrams(row, size) if gram in self.wanted) for row in tokens]
         self.lengths = [max(len(row) - size + 1, 0) for row in tokens]
-        self.have: Counter = Counter()
+        self.have: Counter[tuple[str, ...]] = Counter()
         self.shared = 0
         self.total = sum(self.wanted.values())
 

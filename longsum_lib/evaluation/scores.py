@@ -44,7 +44,7 @@ class TextScores:
 
     def to_dict(self) -> dict[str, Any]:
         """Means over documents: ROUGE in percent with two decimals, the others as they are."""
-        rouge = {name: round(100 * mean(self.rouge[name]), 2) for name in ROUGE_NAMES} if self.rouge else None
+        rouge = {name: _percent(self.rouge[name]) for name in ROUGE_NAMES} if self.rouge else None
         return {"rouge": rouge, "text": {name: _rounded(mean(values)) for name, values in self.values.items()}}
 
     def intervals(self) -> dict[str, list[float] | None]:
@@ -53,6 +53,10 @@ class TextScores:
         found = {name: ends and [round(end, 2) for end in ends] for name, ends in found.items()}
         known = {name: [v for v in values if v is not None] for name, values in self.values.items()}
         return found | {name: interval_of_mean(values) for name, values in known.items()}
+
+
+def _percent(scores: list[float]) -> float:
+    return round(100 * (sum(scores) / len(scores)), 2)
 
 
 def _rounded(value: float | None) -> float | None:
@@ -86,13 +90,14 @@ def score_all(
     with_facts = all(example.document is not None for example in examples)
     for number, (example, summary) in enumerate(zip(examples, summaries, strict=True), 1):
         text.add(Texts(example.text, example.summary, summary))
-        if with_facts:
-            facts.add(example.document, summary)
+        document = example.document if with_facts else None
+        if document is not None:
+            facts.add(document, summary)
         for name, scores in others.items():
             extract = _baseline(name, example, lead_sentences)
             scores.add(Texts(example.text, example.summary, extract), by_place=False)
-            if with_facts:
-                values[name].add(example.document, extract)
+            if document is not None:
+                values[name].add(document, extract)
         if progress:
             progress(number)
     report = facts.to_dict() if with_facts else {}

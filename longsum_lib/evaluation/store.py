@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from longsum_lib.errors import OptionError
+from longsum_lib.errors import Option, OptionError
 from longsum_lib.places import Lock
 
 _START = b'{"settings"'
@@ -60,7 +60,7 @@ class SummaryStore:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = Lock(self.path)
         if self.path.exists() and self.path.stat().st_size:
-            self._read(resume)
+            self._read(self.path, resume)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -85,7 +85,7 @@ class SummaryStore:
         if self.path is None:
             return
         lines = [record] if self._begun else [self._first_line(), record]
-        self._append(lines)  # at once, so that no crash leaves a file without its settings
+        _append(self.path, lines)  # at once, so that no crash leaves a file without its settings
         self._begun = True
 
     def _first_line(self) -> dict[str, Any]:
@@ -96,8 +96,8 @@ class SummaryStore:
         if self._lock is not None:
             self._lock.release()
 
-    def _read(self, resume: bool) -> None:
-        data = self.path.read_bytes()
+    def _read(self, path: Path, resume: bool) -> None:
+        data = path.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]
         try:
             if not data.startswith(_START) and not _START.startswith(data.rstrip(b"\0")):
@@ -108,21 +108,22 @@ class SummaryStore:
             lines = [record for record in found if "settings" not in record]
             records = {(record["report"], record["index"]): record for record in lines}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise OptionError(f"{self.path} holds no summaries of an evaluation; choose another file") from error
+            raise OptionError(f"{path} holds no summaries of an evaluation; choose another file") from error
         if records:
             self._go_on(settings, len(records), resume)
         self._records, self._begun = records, bool(records)
-        with self.path.open("r+b") as file:  # the last line may have been cut off while it was written
+        with path.open("r+b") as file:  # the last line may have been cut off while it was written
             file.truncate(len(whole) if records else 0)
         if self.changes:
-            self._append([{"settings": self._settings, "changed": sorted(self.changes)}])
+            _append(path, [{"settings": self._settings, "changed": sorted(self.changes)}])
 
     def _go_on(self, found: dict[str, Any], count: int, resume: bool) -> None:
         """Refuse to go on with summaries that are not meant, or were made with other settings."""
         if not resume:
             raise OptionError(
-                f"{self.path} holds summaries of an earlier run ({count}); --resume (resume=True) goes on with them, "
-                "or choose another file"
+                f"{self.path} holds summaries of an earlier run ({count}); ",
+                Option("resume", True),
+                " goes on with them, or choose another file",
             )
         mine = self._settings
         known = (mine.keys() | found.keys()) - (set(_NEW) - found.keys())
@@ -132,22 +133,25 @@ class SummaryStore:
             key = different[0]
             raise OptionError(
                 f"{self.path} is of a run with another {key} ({found.get(key)!r}, now {mine.get(key)!r}); "
-                "use the same settings, or another file; --accept-changes (accept_changes=True) goes on and keeps both"
+                "use the same settings, or another file; ",
+                Option("accept_changes", True),
+                " goes on and keeps both",
             )
 
-    def _append(self, records: list[dict[str, Any]]) -> None:
-        text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-        with self.path.open("a+b") as file:
-            before = file.seek(0, os.SEEK_END)
-            try:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError as error:
-                with contextlib.suppress(OSError):
-                    file.truncate(before)  # no half line, on which a later one would be glued
-                reason = f"{error.strerror}; --resume goes on once it can be written"
-                raise OSError(error.errno, reason, str(self.path)) from error
+
+def _append(path: Path, records: list[dict[str, Any]]) -> None:
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    with path.open("a+b") as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                file.truncate(before)  # no half line, on which a later one would be glued
+            reason = f"{error.strerror}; --resume goes on once it can be written"
+            raise OSError(error.errno, reason, str(path)) from error
 
 
 def fingerprint(text: str) -> str:

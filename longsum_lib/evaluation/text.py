@@ -192,7 +192,8 @@ def pairs_by_place(texts: Texts, parts: int) -> list[tuple[int, int]]:
     for position, pair in enumerate(document):
         first.setdefault(pair, position)
     written = set(ngrams(words(texts.summary), 2))
-    right, total = Counter(), Counter()
+    right: Counter[int] = Counter()
+    total: Counter[int] = Counter()
     for pair in set(ngrams(words(texts.reference), 2)):
         if pair in first:
             part = first[pair] * parts // len(document)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from longsum_lib.errors import ForeignText, OptionError
+from longsum_lib.errors import ForeignText, Option, OptionError
 from longsum_lib.generation.document_text import DocumentText
 from longsum_lib.generation.extract import Extract, extract
 from longsum_lib.generation.options import Writing
@@ -45,7 +45,7 @@ def model_for(foreign: bool, asked: str | None, default: str, anyway: bool, whic
     """
     if asked is None or asked == EXTRACT:
         if anyway:
-            raise OptionError("anyway lets a bundled model write about any text; name the model")
+            raise OptionError(Option("anyway"), " lets a bundled model write about any text; name the model")
         return EXTRACT if foreign or asked == EXTRACT else default
     if foreign and not anyway and is_bundled(asked):
         raise ForeignText(asked, which)
@@ -73,7 +73,7 @@ def check_extract_options(given: dict[str, Any], writing: Writing) -> None:
     for name, value in given.items():
         if value is not None:
             name = writing.name(name)
-            raise OptionError(f"{name} is for models that write; {EXTRACT} chooses sentences of the document")
+            raise OptionError(Option(name), f" is for models that write; {EXTRACT} chooses sentences of the document")
 
 
 def plain_texts(documents: Any) -> tuple[Any, list[str | DocumentText] | None]:

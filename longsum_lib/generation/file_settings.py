@@ -60,13 +60,14 @@ def read_file_settings(model: PreTrainedModel) -> FileSettings:
         CheckpointError: A file has something else than a number where a number belongs.
     """
     layers = _layers(_folder(model))
-    values, sources = {}, {}
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
     for name in (*WHOLE_NUMBERS, *_NUMBERS, *_OTHERS):
         value, source = _in_memory(model, name, layers)
-        if source is None:
+        if not source:
             value, source = _first(name, layers)
         if value is not None:
-            _check(name, value, model.name_or_path, source)
+            _check(name, value, str(model.name_or_path), source)
             values[name], sources[name] = value, source
     for name, other in _SAME.items():  # what was set in memory beats the other name in a file
         if sources.get(name) == IN_MEMORY and sources.get(other, IN_MEMORY) != IN_MEMORY:
@@ -103,7 +104,7 @@ def _layers(folder: Path | None) -> Layers:
     ]
 
 
-def _in_memory(model: PreTrainedModel, name: str, layers: Layers) -> tuple[Any, str | None]:
+def _in_memory(model: PreTrainedModel, name: str, layers: Layers) -> tuple[Any, str]:
     """Return a value that somebody has changed on the loaded model: it is not what transformers read there."""
     from transformers import GenerationConfig
 
@@ -112,16 +113,16 @@ def _in_memory(model: PreTrainedModel, name: str, layers: Layers) -> tuple[Any, 
     before = read.get(name)
     before = getattr(GenerationConfig(), name, None) if before is None else before
     now = getattr(model.generation_config, name, None)
-    return (None, None) if now == before else (now, IN_MEMORY)
+    return (None, "") if now == before else (now, IN_MEMORY)
 
 
-def _first(name: str, layers: Layers) -> tuple[Any, str | None]:
+def _first(name: str, layers: Layers) -> tuple[Any, str]:
     for source, values in layers:
         if values.get(name) is not None:
             return values[name], source
         if values.get(_SAME.get(name, "")) is not None:
             break
-    return None, None
+    return None, ""
 
 
 def _check(name: str, value: Any, model: str, source: str) -> None:

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from longsum_lib.errors import OptionError, UnknownOption
+from longsum_lib.errors import Option, OptionError, UnknownOption
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig
@@ -65,9 +65,11 @@ def settle(
         other = _LENGTHS.get(name) or next(old for old, new in _LENGTHS.items() if new == name)
         if name in said and other in {**lower, **said}:
             where = "" if other in said else ", which generation_config has,"
-            raise OptionError(f"{name} and {other}{where} say the same thing twice; give one of them")
+            raise OptionError(
+                Option(name), " and ", Option(other), f"{where} say the same thing twice; give one of them"
+            )
     said = {**lower, **said}
-    names = {}
+    names: dict[str, str] = {}
     for old, new in _LENGTHS.items():
         if old in said:
             _check_number(old, said[old], AT_LEAST[new] + _START_TOKENS if new == "max_new_tokens" else 0)
@@ -79,19 +81,19 @@ def settle(
     shortest, longest = said.get("min_new_tokens"), said.get("max_new_tokens")
     if shortest is not None and longest is not None and shortest > longest:
         least, most = (said[n] + (_START_TOKENS if n in names else 0) for n in ("min_new_tokens", "max_new_tokens"))
-        lower, upper = writing.name("min_new_tokens"), writing.name("max_new_tokens")
-        raise OptionError(f"{lower} is {least:,}, more than {upper}, {most:,}")
+        low, high = writing.name("min_new_tokens"), writing.name("max_new_tokens")
+        raise OptionError(Option(low), f" is {least:,}, more than ", Option(high), f", {most:,}")
     return writing
 
 
 def _check_number(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise OptionError(f"{name} is {value!r}, expected a whole number of at least {least}")
+        raise OptionError(option=name, got=value, expected=f"a whole number of at least {least}")
 
 
 def _check_name(name: str, owner: str) -> None:
     if name in _OWN:
-        raise OptionError(f"{name} cannot be used here; call model.generate for that")
+        raise OptionError(Option(name), " cannot be used here; call model.generate for that")
     if name in _LENGTHS or name in AT_LEAST or name in _ARGUMENTS:
         return
     from transformers import GenerationConfig

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from longsum_lib.errors import DocumentTooLong, OptionError, UnknownOption, did_you_mean
 from longsum_lib.generation.document_text import DocumentText
+from longsum_lib.upstream.accelerate import running_device
 
 if TYPE_CHECKING:
     import torch
@@ -38,12 +39,12 @@ _OPTIONS = ("batch_size", "truncation", "return_text", "return_tensors", "clean_
 
 def pipeline(
     task: str | None = None,
-    model: str | os.PathLike | PreTrainedModel | None = None,
+    model: str | os.PathLike[str] | PreTrainedModel | None = None,
     config: PreTrainedConfig | None = None,
-    tokenizer: str | os.PathLike | PreTrainedTokenizerBase | None = None,
+    tokenizer: str | os.PathLike[str] | PreTrainedTokenizerBase | None = None,
     *,
     device: int | str | torch.device | None = None,
-    device_map: str | dict | None = None,
+    device_map: str | dict[str, int | str | torch.device] | None = None,
     dtype: str | torch.dtype | None = None,
     torch_dtype: str | torch.dtype | None = None,
     framework: str | None = None,
@@ -121,7 +122,9 @@ def _check_task(task: str | None) -> str:
     return task
 
 
-def _load(name: str | os.PathLike, device: int | str | torch.device | None, loading: dict[str, Any]) -> PreTrainedModel:
+def _load(
+    name: str | os.PathLike[str], device: int | str | torch.device | None, loading: dict[str, Any]
+) -> PreTrainedModel:
     from longsum_lib.loading.auto import load
 
     keywords = dict(loading)
@@ -140,7 +143,8 @@ def _place(model: PreTrainedModel, device: int | str | torch.device | None, load
         raise OptionError("this model was loaded with device_map, which has placed it; leave device out")
     from longsum_lib.loading.devices import choose_device
 
-    model.to(choose_device(device))
+    torch_module: torch.nn.Module = model
+    torch_module.to(choose_device(device))
 
 
 class SummarizationPipeline:
@@ -172,13 +176,13 @@ class SummarizationPipeline:
         if tokenizer is None:
             if not getattr(model, "name_or_path", ""):
                 raise OptionError("this model was not loaded from a checkpoint; give its tokenizer as well")
-            tokenizer = load_tokenizer(model.name_or_path)
+            tokenizer = load_tokenizer(str(model.name_or_path))
         self.model, self.tokenizer, self.task, self.options = model, tokenizer, _check_task(task), options
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
-        return self.model.device
+        return running_device(self.model)
 
     @overload
     def __call__(

@@ -175,7 +175,8 @@ def _ends(paragraph: str, begin: int, match: re.Match[str], style: _Style) -> bo
         return following[:1] not in _WIDE_END and not (quoted and (goes_on or said))
     if not match["space"]:
         return False
-    word = _NEXT.match(following)["word"] or ""
+    ahead = _NEXT.match(following)
+    word = (ahead["word"] if ahead else None) or ""
     if word[:1].islower() and not style.lower_case:
         return False
     if mark != ".":

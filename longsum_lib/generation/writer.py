@@ -7,32 +7,36 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 
 from longsum_lib.budget.fits import check_document_fits, too_large
-from longsum_lib.errors import CheckpointError, DocumentTooLong, NotEnoughMemory, OptionError, is_out_of_memory
+from longsum_lib.errors import CheckpointError, DocumentTooLong, NotEnoughMemory, Option, OptionError, is_out_of_memory
 from longsum_lib.generation.file_settings import read_file_settings
 from longsum_lib.generation.invisible import remove_invisible
 from longsum_lib.generation.lengths import LARGE, beginning, count_by_pieces, pieces, tokens_at_least
 from longsum_lib.generation.options import Writing
-from longsum_lib.loading.auto import max_input_tokens, max_summary_tokens, quiet_transformers
+from longsum_lib.generation.settings import as_floats, fitting, longest_summary
+from longsum_lib.loading.auto import max_input_tokens, quiet_transformers
 from longsum_lib.loading.generation_file import check_can_write
 from longsum_lib.loading.registry import model_type_of
 from longsum_lib.models.core.looking import harmless
 from longsum_lib.terminal import Progress
+from longsum_lib.upstream.accelerate import running_device
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList
+    from transformers.generation.utils import GenerationMixin
 
-DEFAULT_NEW_TOKENS = 256
-"""The longest summary in tokens when neither the caller nor the checkpoint says."""
+    from longsum_lib.generation.batches.loop import Loop, Take
+    from longsum_lib.generation.batches.prepare import Prepared
+    from longsum_lib.models.core.step.parts import Writes
 
-MOST_DEFAULT_NEW_TOKENS = 1024
-"""Some checkpoints allow as many tokens of summary as of document; by default none writes more than this."""
-
+Name = TypeVar("Name")
+"""What a caller calls a document."""
 
 _READ_TOKENS = ("stop_strings", "token_healing")  # generate needs the tokenizer for them
 # What a file may ask of generate for other uses: here one text comes out of it.
@@ -41,19 +45,20 @@ _ONE_TEXT = {"num_return_sequences": 1, "return_dict_in_generate": False}
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """What the model wrote about one text: the text, its number of tokens, and whether it came to an end."""
+    """What the model wrote about one text: the text, its number of tokens, whether it came to an end, and its score."""
 
     text: str
     tokens: int
     complete: bool
+    score: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How to write: what the caller says about it, the batch size, and who is told how far it is."""
+    """How to write: what the caller says, how many documents at a time at most, and who is told how far it is."""
 
     writing: Writing
-    batch_size: int = 1
+    batch_size: int | None = None
     progress: Callable[[Progress], None] | None = None
 
 
@@ -72,17 +77,18 @@ class Writer:
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, options: Options) -> None:
         self.model, self.tokenizer, self.name, self.options = model, tokenizer, name, options
+        self._part, self._parts = 1, 1
         self.entry = model_type_of(model.config)
         self.limit = max_input_tokens(model.config)
         said = options.writing.generate
         check_can_write(name, model.generation_config)
         files = read_file_settings(model)
-        self.max_new_tokens = _max_new_tokens(model, options.writing, files.values)
-        own = _fitting(model, files.values, said, self.max_new_tokens)
+        self.max_new_tokens = longest_summary(model, options.writing, files.values)
+        own = fitting(model, files.values, said, self.max_new_tokens)
         self.generate = {**own, **said, "max_new_tokens": self.max_new_tokens, **_ONE_TEXT}
         if any(getattr(model.generation_config, field, None) is not None or field in said for field in _READ_TOKENS):
             self.generate["tokenizer"] = tokenizer
-        self.generate |= _as_floats(self.generate, model.generation_config)
+        self.generate |= as_floats(self.generate, model.generation_config)
         kept = {name for name in own if name not in said and own[name] == files.values.get(name)}
         kept |= set() if "max_new_tokens" in said else {"max_new_tokens", "max_length"}
         self.settings_from = {name: source for name, source in files.sources.items() if name in kept}
@@ -142,46 +148,140 @@ class Writer:
             ids = self.tokenizer(piece, add_special_tokens=False, return_attention_mask=False, truncation=False)
         return len(ids["input_ids"])
 
-    def write(self, documents: Sequence[list[int]], *, parts: int = 1, joined: bool = False) -> list[Written]:
+    def write(self, documents: Sequence[list[int]]) -> list[Written]:
         """Write a summary of each document.
-
-        Documents of similar length share a batch, so that little is computed for padding.
 
         Args:
             documents: Token ids of each document.
-            parts: If the documents are the parts of one, their number, for progress.
-            joined: Whether this is the summary of the parts' summaries, for progress.
 
         Returns:
             The summaries, in the documents' order.
 
         Raises:
-            NotEnoughMemory: A batch does not fit.
+            NotEnoughMemory: A document does not fit.
         """
-        order = sorted(range(len(documents)), key=lambda i: -len(documents[i]))
-        if self.options.batch_size == 1:
-            order = list(range(len(documents)))
+        waiting = iter(enumerate(documents))
         written: dict[int, Written] = {}
-        for start in range(0, len(order), self.options.batch_size):
-            batch = order[start : start + self.options.batch_size]
-            part = 0 if joined else min(start + 1, parts)
-            results = self._write_batch([documents[i] for i in batch], part, parts)
-            written.update(zip(batch, results, strict=True))
+        for number, result in self.write_each(lambda: next(waiting, None)):
+            if isinstance(result, Exception):
+                raise result
+            written[number] = result
         return [written[i] for i in range(len(documents))]
 
-    def _write_batch(self, documents: list[list[int]], part: int, parts: int) -> list[Written]:
-        longest, batch = max(map(len, documents)), len(documents)
-        beams = self.generate.get("num_beams") or self.model.generation_config.num_beams or 1
-        check_document_fits(self.model, longest, beams, batch)
-        inputs = self._inputs(documents)
+    def show_part(self, part: int, parts: int) -> None:
+        """Say which part of a document comes next, for progress; 0 is the joined summaries."""
+        self._part, self._parts = part, parts
+
+    def write_each(self, take: Take[Name]) -> Iterator[tuple[Name, Written | Exception]]:
+        """Write summaries of documents as they come, many together where that is possible.
+
+        Each document is encoded alone, without padding, and all are decoded in one loop; see
+        :class:`.batches.loop.Loop`. Where somebody looks inside the model, on a GPU, and for options that only
+        transformers' own loop has, such as sampling, documents are padded to batches of ``batch_size``.
+
+        Args:
+            take: Gives the next document as a name and token ids, or None where none is there now.
+
+        Yields:
+            Each name with its summary, or with the error that its document met, in the order in which they are done.
+        """
+        from longsum_lib.generation.batches.prepare import Unsupported, can_write_together
+
+        first: tuple[Name, list[int]] | None = None
+
+        def take_first() -> tuple[Name, list[int]] | None:
+            nonlocal first
+            first = take()
+            return first
+
+        loop = self._loop() if can_write_together(self.model, self.generate) else None
+        if loop is not None:
+            try:
+                for name, result in loop.run(take_first):
+                    yield name, result if isinstance(result, Exception) else self._decode(result.ids, result.score)
+                return
+            except Unsupported:  # which shows at the first document only
+                known = [] if first is None else [first]
+                yield from self._write_padded(lambda: known.pop() if known else take())
+        else:
+            yield from self._write_padded(take)
+
+    def _loop(self) -> Loop[Any] | None:
+        """Return the loop that writes many texts, None for a decoder that it cannot read, such as a quantized one."""
+        from longsum_lib.generation.batches.loop import Loop
+        from longsum_lib.generation.batches.room import Room
+        from longsum_lib.models.core.step.decoder import StepDecoder
+        from longsum_lib.models.core.step.products import Unreadable
+
         try:
-            with quiet_transformers(), torch.inference_mode(), self._watched(part, parts) as criteria:
-                output = self.model.generate(**inputs, **self.generate, stopping_criteria=criteria)
+            decoder = StepDecoder(cast("Writes", self.model))
+        except Unreadable:
+            return None
+        room = Room(self.model, self.beams, self.max_new_tokens, self.options.batch_size)
+        report, most = self.options.progress, self.max_new_tokens
+
+        def stepped(tokens: int) -> None:
+            if report is not None:
+                report(Progress("writing", tokens, most, self._part, self._parts))
+
+        return Loop(decoder, room, self._prepare, stepped)
+
+    def _prepare(self, document: list[int]) -> Prepared:
+        """Encode a document."""
+        from longsum_lib.generation.batches.prepare import prepare
+
+        with self._in_memory(len(document), 1), quiet_transformers(), self._reading():
+            return prepare(self.model, self._inputs([document]), self.generate)
+
+    @property
+    def beams(self) -> int:
+        """How many beams a summary has."""
+        return self.generate.get("num_beams") or self.model.generation_config.num_beams or 1
+
+    def _write_padded(self, take: Take[Name]) -> Iterator[tuple[Name, Written | Exception]]:
+        """Write summaries in padded batches; documents of similar length share one."""
+        size = self.options.batch_size or self._batch_that_fits()
+        # So many are sorted by length at a time; more would have to be held.
+        while window := list(itertools.islice(iter(take, None), 8 * size if size > 1 else 1)):
+            window.sort(key=lambda one: -len(one[1]))
+            for start in range(0, len(window), size):
+                batch = window[start : start + size]
+                try:
+                    results = self._write_batch([ids for _, ids in batch])
+                except Exception as error:  # a batch that cannot be written costs its documents
+                    yield from ((name, error) for name, _ in batch)
+                    continue
+                yield from zip((name for name, _ in batch), results, strict=True)
+
+    def _batch_that_fits(self) -> int:
+        """Return how many documents a padded batch has where nobody says: one on a CPU, what fits on a GPU."""
+        if running_device(self.model).type != "cuda":
+            return 1
+        from longsum_lib.generation.batches.room import Room
+
+        return Room(self.model, self.beams, self.max_new_tokens, None).padded(self.limit)
+
+    def _write_batch(self, documents: list[list[int]]) -> list[Written]:
+        inputs = self._inputs(documents)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._in_memory(max(map(len, documents)), len(documents)))
+            stack.enter_context(quiet_transformers())
+            stack.enter_context(torch.inference_mode())
+            stack.enter_context(self._reading())
+            criteria = stack.enter_context(self._writing())
+            output = cast("GenerationMixin", self.model).generate(**inputs, **self.generate, stopping_criteria=criteria)
+        return [self._decode(row.tolist()) for row in output]
+
+    @contextlib.contextmanager
+    def _in_memory(self, longest: int, batch: int) -> Iterator[None]:
+        """Refuse what clearly does not fit, and say so where it turns out that it did not."""
+        check_document_fits(self.model, longest, self.beams, batch)
+        try:
+            yield
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise NotEnoughMemory(too_large(self.model, longest, beams, batch)) from error
-        return [self._decode(row) for row in output]
+            raise NotEnoughMemory(too_large(self.model, longest, self.beams, batch)) from error
 
     def _inputs(self, documents: list[list[int]]) -> dict[str, torch.Tensor]:
         """Pad on the right and make the masks: 1 for real tokens, and for a first token that is global."""
@@ -189,7 +289,7 @@ class Writer:
         pad = self.model.config.pad_token_id
         pad = self.tokenizer.pad_token_id if pad is None else pad
         if pad is None and len(set(map(len, documents))) > 1:
-            raise OptionError(f"{self.name} has no padding token; use batch_size=1")
+            raise OptionError(f"{self.name} has no padding token; use ", Option("batch_size", 1))
         ids = torch.full((len(documents), longest), 0 if pad is None else pad)  # (batch, length)
         mask = torch.zeros_like(ids)
         for row, document in enumerate(documents):
@@ -204,11 +304,12 @@ class Writer:
         if self.entry.first_token_global:
             inputs["global_attention_mask"] = torch.zeros_like(mask)
             inputs["global_attention_mask"][:, 0] = 1
-        return {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+        device = running_device(self.model)
+        return {name: tensor.to(device) for name, tensor in inputs.items()}
 
-    def _decode(self, row: torch.Tensor) -> Written:
-        """Decode one row of ``generate``: the start token, the summary, end and padding tokens."""
-        ids = row.tolist()[1:]
+    def _decode(self, ids: list[int], score: float | None = None) -> Written:
+        """Decode what was written: the start token, the summary, end and padding tokens."""
+        ids = ids[1:]
         ends = self.model.generation_config.eos_token_id
         ends = set(ends) if isinstance(ends, list) else {ends}
         first_end = next((i for i, token in enumerate(ids) if token in ends), None)
@@ -216,81 +317,54 @@ class Writer:
         forced = self.model.generation_config.forced_eos_token_id is not None
         complete = first_end is not None and not (forced and first_end == self.max_new_tokens - 1)
         summary = ids if first_end is None else ids[:first_end]
-        text = self.tokenizer.decode(summary, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text = str(self.tokenizer.decode(summary, skip_special_tokens=True, clean_up_tokenization_spaces=False))
         special = set(self.tokenizer.all_special_ids)
         tokens = sum(token not in special for token in summary)
         # Pegasus tokenizers spell a line break as <n>.
-        return Written(text.replace("<n>", "\n").strip(), tokens, complete)
+        return Written(text.replace("<n>", "\n").strip(), tokens, complete, score)
 
     @contextlib.contextmanager
-    def _watched(self, part: int, parts: int) -> Iterator[list | None]:
-        """Report each encoder layer and each written token while the model works."""
+    def _reading(self) -> Iterator[None]:
+        """Report each encoder layer while a document is encoded."""
+        report = self.options.progress
+        if report is None:
+            yield
+            return
+
+        layers_done = 0
+
+        @harmless
+        def layer_done(*_: object) -> None:
+            nonlocal layers_done
+            layers_done += 1
+            report(Progress("reading", min(layers_done, len(layers)), len(layers), self._part, self._parts))
+
+        encoder = self.model.get_encoder()
+        layers = list(getattr(encoder, "layers", None) or getattr(encoder, "block", None) or [])
+        hooks = [layer.register_forward_hook(layer_done) for layer in layers]
+        if layers:
+            report(Progress("reading", 0, len(layers), self._part, self._parts))
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[StoppingCriteriaList | None]:
+        """Report each written token while ``generate`` works."""
         report = self.options.progress
         if report is None:
             yield None
             return
         from transformers import StoppingCriteria, StoppingCriteriaList
 
-        @harmless
-        def layer_done(*_: object) -> None:
-            nonlocal layers_done
-            layers_done += 1
-            report(Progress("reading", min(layers_done, len(layers)), len(layers), part, parts))
+        def tokens_done(count: int) -> None:
+            report(Progress("writing", count, self.max_new_tokens, self._part, self._parts))
 
         class TokenDone(StoppingCriteria):
             def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
-                report(Progress("writing", input_ids.shape[1] - 1, most, part, parts))
+                tokens_done(input_ids.shape[1] - 1)
                 return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
-        most, layers_done = self.max_new_tokens, 0
-        encoder = self.model.get_encoder()
-        layers = list(getattr(encoder, "layers", None) or getattr(encoder, "block", None) or [])
-        hooks = [layer.register_forward_hook(layer_done) for layer in layers]
-        if layers:
-            report(Progress("reading", 0, len(layers), part, parts))
-        try:
-            yield StoppingCriteriaList([TokenDone()])
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-
-def _as_floats(options: Mapping[str, Any], config: GenerationConfig) -> dict[str, float]:
-    """Return the options that are whole numbers and that ``generate`` takes as floats only."""
-    given = {name: options.get(name, getattr(config, name, None)) for name in _FLOATS}
-    return {name: float(value) for name, value in given.items() if isinstance(value, int)}
-
-
-_FLOATS = (
-    *("repetition_penalty", "encoder_repetition_penalty", "temperature", "length_penalty", "top_p", "min_p"),
-    *("typical_p", "epsilon_cutoff", "eta_cutoff"),
-)
-
-
-def _max_new_tokens(model: PreTrainedModel, writing: Writing, files: Mapping[str, Any]) -> int:
-    """Return how many tokens a summary may have: what was asked for, else what the checkpoint's files say."""
-    most = max_summary_tokens(model.config)
-    asked, shortest = writing.generate.get("max_new_tokens"), writing.generate.get("min_new_tokens") or 0
-    for name, value in (("max_new_tokens", asked), ("min_new_tokens", shortest)):
-        if most is not None and value is not None and value > most:
-            extra = 1 if name in writing.names else 0
-            raise OptionError(
-                f"{writing.name(name)} is {value + extra:,}, but the model can write at most {most + extra:,} tokens"
-            )
-    if asked is not None:
-        return asked
-    own = files.get("max_new_tokens") or (files.get("max_length", 0) - 1)
-    own = min(own, MOST_DEFAULT_NEW_TOKENS) if own > 0 else DEFAULT_NEW_TOKENS
-    if shortest > own:
-        own = 2 * shortest  # the caller's minimum beats the file's maximum, and leaves room to end a sentence
-    return own if most is None else min(own, most)
-
-
-def _fitting(model: PreTrainedModel, files: Mapping[str, Any], said: Mapping[str, Any], longest: int) -> dict[str, Any]:
-    """Return what the files say for ``generate``; a shortest summary only where the caller has left room for it."""
-    own = {name: value for name, value in files.items() if name not in ("max_new_tokens", "max_length")}
-    for name in ("min_length", "min_new_tokens"):
-        if name in own or getattr(model.generation_config, name, None):
-            value = own.get(name, 0)
-            own[name] = 0 if "min_new_tokens" in said or value > longest else value
-    return own
+        yield StoppingCriteriaList([TokenDone()])

@@ -13,7 +13,7 @@ import logging as stdlib_logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from longsum_lib.budget.fits import check_model_fits
 from longsum_lib.errors import (
@@ -34,12 +34,15 @@ from longsum_lib.loading import (
     registry,
     sentencepiece_files,
 )
+from longsum_lib.loading.int8 import read_int8
 from longsum_lib.models.core import arrived, header, pretrained, sizes
 from longsum_lib.upstream.transformers import TOKENIZER_OPTIONS
 
 if TYPE_CHECKING:
     import torch
-    from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import BitsAndBytesConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from longsum_lib.loading.hub import HubOptions
 
 HUB_OPTIONS = ("revision", "cache_dir", "token", "local_files_only")
 """Keywords that say where on the hub a checkpoint is, and how to get it."""
@@ -50,13 +53,13 @@ _MISTAKES = (AttributeError, NameError, TypeError, LookupError, AssertionError, 
 
 
 def load(
-    name_or_path: str | os.PathLike,
+    name_or_path: str | os.PathLike[str],
     *,
     task: str = "summarization",
     device: str | int | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     quantization: str | BitsAndBytesConfig | None = None,
-    **kwargs: object,
+    **kwargs: Any,
 ) -> PreTrainedModel:
     """Load a model in evaluation mode; its class is chosen by the checkpoint's config.
 
@@ -72,8 +75,10 @@ def load(
         dtype: ``"auto"`` (also None: fp32 on the CPU, bf16 on a GPU that has it, else fp16 where the model is
             safe in it), ``"fp32"``, ``"bf16"``, ``"fp16"`` or a torch dtype.
         quantization: ``"int8"``, ``"nf4"``, ``"fp4"`` (4-bit with double quantization) or a
-            ``BitsAndBytesConfig``; needs bitsandbytes. Embeddings, heads, norms and ``wo`` of the T5 family stay
-            in ``dtype``. Leave it out for a checkpoint that was saved quantized.
+            ``BitsAndBytesConfig``. ``"int8"`` on a CPU, with no dtype or bf16, is computed by torch itself: all linear
+            layers, the head and the token table (once, where they are tied) in int8, the rest and all states in bf16.
+            The others need bitsandbytes; there embeddings, heads, norms and ``wo`` of the T5 family stay in ``dtype``.
+            Leave it out for a checkpoint that was saved quantized.
         **kwargs: ``revision``, ``cache_dir``, ``token``, ``local_files_only`` for the hub; everything else
             goes to ``from_pretrained`` (``device_map``, for example).
 
@@ -93,11 +98,14 @@ def load(
         ``OMP_WAIT_POLICY=PASSIVE`` before torch is imported (the command does something like it): torch's threads
         then sleep between two products rather than spin. Later it has no effect.
     """
-    hub = {name: kwargs.pop(name) for name in HUB_OPTIONS if name in kwargs}
+    hub = cast("HubOptions", {name: kwargs.pop(name) for name in HUB_OPTIONS if name in kwargs})
     _refuse_unsafe(kwargs)
     dtype = settle_dtype(dtype, kwargs)
     if quantization is not None:
         quantized.check_scheme(quantization)
+    by_torch = quantized.is_by_torch(quantization, device, dtype, kwargs)
+    if quantization == "int8" and not by_torch:
+        quantized.check_installed()
     checkpoint = checkpoint_files.find_checkpoint(name_or_path, weights=False, **hub)
     config = checkpoint_files.read_config(checkpoint.folder)
     entry = registry.find_model_type(registry.detect_model_type(config), checkpoint.name)
@@ -114,25 +122,32 @@ def load(
     place = devices.choose_device(device)
     number_format = devices.choose_dtype(dtype, place, entry)
     compute = devices.choose_compute_dtype(number_format, place, entry)
-    options: dict = {"dtype": number_format, **kwargs}
-    if quantization is not None:
+    options: dict[str, Any] = {"dtype": number_format, **kwargs}
+    if quantization is not None and not by_torch:
         options["quantization_config"] = quantized.make_config(quantization, compute)
-    if quantization is not None or saved_quantized:
+    if (quantization is not None and not by_torch) or saved_quantized:
         options.setdefault("device_map", {"": place})
     if "device_map" not in kwargs and not saved_quantized:
         size = number_format.itemsize if quantization is None else quantized.bytes_per_weight(quantization)
         check_model_fits(checkpoint.name, weights * size, number_format, place)
 
-    model, info = read_model(model_class, checkpoint, place=place, **options)
+    if by_torch:
+        with quiet_transformers(), explained(checkpoint.name, place):
+            model, info = read_int8(model_class, checkpoint, **kwargs)
+    else:
+        model, info = read_model(model_class, checkpoint, place=place, **options)
     arrived.check_mismatched(checkpoint.name, info)
     arrived.check_arrived(model, checkpoint.name, info, task=task)
     own_settings = quantization is not None and not isinstance(quantization, str)
     quantized.settle(model, None if own_settings else compute)
     model.name_or_path = checkpoint.name
-    return model.eval()
+    settled: PreTrainedModel = model.eval()
+    return settled
 
 
-def check_files(checkpoint: checkpoint_files.Checkpoint, config: Mapping[str, object], model_class: type | None) -> int:
+def check_files(
+    checkpoint: checkpoint_files.Checkpoint, config: Mapping[str, Any], model_class: type[PreTrainedModel] | None
+) -> int:
     """Check that a checkpoint's files are whole, and that they fit each other; nothing is allocated.
 
     Args:
@@ -153,17 +168,18 @@ def check_files(checkpoint: checkpoint_files.Checkpoint, config: Mapping[str, ob
         tensors = header.read_headers(checkpoint_files.weight_files(checkpoint.folder))
         arrived.check_stored_kinds(tensors, checkpoint.name, config.get("quantization_config"))
         if model_class is not None:
-            sizes.check_sizes(checkpoint.name, config, model_class.config_class, tensors)
+            own = cast("type[PreTrainedConfig]", model_class.config_class)
+            sizes.check_sizes(checkpoint.name, config, own, tensors)
     return weights
 
 
 def read_model(
     model_class: type[PreTrainedModel],
     checkpoint: checkpoint_files.Checkpoint,
-    *arguments: object,
+    *arguments: Any,
     place: torch.device | None = None,
-    **options: object,
-) -> tuple[PreTrainedModel, dict]:
+    **options: Any,
+) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Read a model without a word of transformers; what it reports is for the caller to judge.
 
     Args:
@@ -181,7 +197,7 @@ def read_model(
         NotEnoughMemory: It does not fit.
     """
     with quiet_transformers(), explained(checkpoint.name, place), pretrained.judged_by_caller():
-        model, info = model_class.from_pretrained(
+        both: Any = model_class.from_pretrained(
             checkpoint.folder,
             *arguments,
             output_loading_info=True,
@@ -189,12 +205,13 @@ def read_model(
             weights_only=True,
             **options,
         )
+        model: PreTrainedModel = both[0]
         if place is not None and options.get("device_map") is None:
-            model.to(place)
-    return model, info
+            cast("torch.nn.Module", model).to(place)
+    return model, both[1]
 
 
-def load_tokenizer(name_or_path: str | os.PathLike, **kwargs: object) -> PreTrainedTokenizerBase:
+def load_tokenizer(name_or_path: str | os.PathLike[str], **kwargs: Any) -> PreTrainedTokenizerBase:
     """Load a checkpoint's tokenizer; from the hub without the weights.
 
     Args:
@@ -209,7 +226,7 @@ def load_tokenizer(name_or_path: str | os.PathLike, **kwargs: object) -> PreTrai
         NoNetwork: It is on the hub, which cannot be reached.
         CorruptCheckpoint: It has no tokenizer, or a damaged one.
     """
-    hub = {name: kwargs.pop(name) for name in HUB_OPTIONS if name in kwargs}
+    hub = cast("HubOptions", {name: kwargs.pop(name) for name in HUB_OPTIONS if name in kwargs})
     _refuse_unsafe(kwargs)
     checkpoint = checkpoint_files.find_checkpoint(name_or_path, weights=False, **hub)
     _check_tokenizer_options(checkpoint, kwargs)
@@ -226,7 +243,7 @@ def load_tokenizer(name_or_path: str | os.PathLike, **kwargs: object) -> PreTrai
         return _read_tokenizer(checkpoint, kwargs)
 
 
-def _check_tokenizer_options(checkpoint: checkpoint_files.Checkpoint, kwargs: dict) -> None:
+def _check_tokenizer_options(checkpoint: checkpoint_files.Checkpoint, kwargs: dict[str, Any]) -> None:
     """Refuse what transformers would keep as a note on the tokenizer and never look at."""
     known = TOKENIZER_OPTIONS | checkpoint_files.read_tokenizer_config(checkpoint.folder).keys()
     for name in kwargs:
@@ -238,7 +255,8 @@ def _read_tokenizer(checkpoint: checkpoint_files.Checkpoint, kwargs: dict[str, A
     """Read a tokenizer by a class of this library or of transformers; never by code of the checkpoint."""
     try:
         # Left out, transformers asks on the terminal whether to run the code, and a "y" on standard input does.
-        return _tokenizer_class(checkpoint).from_pretrained(checkpoint.folder, trust_remote_code=False, **kwargs)
+        read = _tokenizer_class(checkpoint).from_pretrained(checkpoint.folder, trust_remote_code=False, **kwargs)
+        return cast("PreTrainedTokenizerBase", read)
     except ValueError as error:
         if "auto_map" in checkpoint_files.read_tokenizer_config(checkpoint.folder):
             raise UnsupportedModel(
@@ -249,10 +267,10 @@ def _read_tokenizer(checkpoint: checkpoint_files.Checkpoint, kwargs: dict[str, A
         raise
 
 
-def _tokenizer_class(checkpoint: checkpoint_files.Checkpoint) -> type:
+def _tokenizer_class(checkpoint: checkpoint_files.Checkpoint) -> Any:
     config = checkpoint_files.read_config(checkpoint.folder)
     entry = registry.MODEL_TYPES.get(registry.detect_model_type(config))
-    named = checkpoint_files.read_tokenizer_config(checkpoint.folder).get("tokenizer_class")
+    named = checkpoint_files.read_tokenizer_config(checkpoint.folder).get("tokenizer_class") or ""
     if entry is not None and named in entry.tokenizers:
         return getattr(importlib.import_module(entry.module), entry.tokenizers[named])
     from transformers import AutoTokenizer
@@ -260,13 +278,13 @@ def _tokenizer_class(checkpoint: checkpoint_files.Checkpoint) -> type:
     return AutoTokenizer
 
 
-def max_input_tokens(config: object) -> int | None:
+def max_input_tokens(config: PreTrainedConfig) -> int | None:
     """Return the most input tokens that a model with this config takes, None for any number."""
     field = registry.model_type_of(config).length_field
     return getattr(config, field) if field else None
 
 
-def max_summary_tokens(config: object) -> int | None:
+def max_summary_tokens(config: PreTrainedConfig) -> int | None:
     """Return the most tokens that a model with this config can write, None for any number."""
     field = registry.model_type_of(config).decoder_length_field
     return getattr(config, field) if field else None
@@ -283,7 +301,7 @@ def quiet_transformers() -> Iterator[None]:
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     quantizer = stdlib_logging.getLogger("bitsandbytes")
     quantizer_level = quantizer.level
-    logging.set_verbosity(logging.CRITICAL)
+    logging.set_verbosity(stdlib_logging.CRITICAL)
     quantizer.setLevel(stdlib_logging.CRITICAL)
     logging.disable_progress_bar()
     try:
@@ -297,7 +315,7 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def settle_dtype(dtype: str | torch.dtype | None, kwargs: dict) -> str | torch.dtype | None:
+def settle_dtype(dtype: str | torch.dtype | None, kwargs: dict[str, Any]) -> str | torch.dtype | None:
     """Take ``torch_dtype``, the name that ``dtype`` has in older examples."""
     older = kwargs.pop("torch_dtype", None)
     if older is not None and dtype is not None:
@@ -305,7 +323,7 @@ def settle_dtype(dtype: str | torch.dtype | None, kwargs: dict) -> str | torch.d
     return dtype if older is None else older
 
 
-def _refuse_unsafe(kwargs: dict) -> None:
+def _refuse_unsafe(kwargs: dict[str, Any]) -> None:
     if kwargs.pop("trust_remote_code", False):
         raise OptionError("trust_remote_code: code in a checkpoint is never run here; leave the option out")
     if kwargs.pop("weights_only", True) is not True:

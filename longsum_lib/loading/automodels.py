@@ -12,7 +12,7 @@ An example that is published for one of these models runs with one changed impor
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from longsum_lib.errors import OptionError, UnknownOption, UnsupportedModel
 from longsum_lib.loading import auto, checkpoint_files, quantized, registry
@@ -43,7 +43,7 @@ class AutoClass:
     @classmethod
     def from_pretrained(
         cls,
-        pretrained_model_name_or_path: str | os.PathLike,
+        pretrained_model_name_or_path: str | os.PathLike[str],
         *model_args: Any,
         config: PreTrainedConfig | None = None,
         **kwargs: Any,
@@ -105,7 +105,10 @@ class AutoClass:
         arrived.check_arrived(model, checkpoint.name, info)
         quantized.settle(model, None)
         model.name_or_path = checkpoint.name
-        return (model.eval(), info) if wants_info else model.eval()
+        settled: PreTrainedModel = model.eval()
+        if wants_info:
+            return settled, info  # type: ignore[return-value]  # a pair, as transformers gives it and declares not
+        return settled
 
     @classmethod
     def from_config(cls, config: PreTrainedConfig, **kwargs: Any) -> PreTrainedModel:
@@ -129,7 +132,8 @@ class AutoClass:
         dtype = auto.settle_dtype(kwargs.pop("dtype", None), kwargs)
         if dtype is not None:
             kwargs["dtype"] = dtype
-        return model_class._from_config(in_own_config(config, model_class), **kwargs)
+        model: PreTrainedModel = model_class._from_config(in_own_config(config, model_class), **kwargs)
+        return model
 
     @classmethod
     def _class_for(cls, fields: dict[str, Any], source: str) -> type[PreTrainedModel]:
@@ -151,7 +155,7 @@ def fields_of(config: PreTrainedConfig) -> dict[str, Any]:
 
 def in_own_config(config: PreTrainedConfig, model_class: type[PreTrainedModel]) -> PreTrainedConfig:
     """Return the config as one of the model's own kind: transformers reads a published LSG folder as plain Pegasus."""
-    own = model_class.config_class
+    own = cast("type[PreTrainedConfig]", model_class.config_class)
     return config if isinstance(config, own) else own.from_dict(config.to_dict())
 
 
@@ -199,7 +203,7 @@ class AutoTokenizer:
 
     @classmethod
     def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
     ) -> PreTrainedTokenizerBase:
         """Load a tokenizer; arguments as for ``load_tokenizer``.
 

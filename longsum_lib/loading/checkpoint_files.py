@@ -5,6 +5,8 @@ are checked before any model is built, so that a damaged download is one clear l
 of three libraries.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import json
@@ -13,10 +15,14 @@ import re
 import warnings
 import zipfile
 from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, Any, Unpack
 
 from longsum_lib.errors import CorruptCheckpoint, LongsumWarning, ModelNotFound, OptionError, did_you_mean
 from longsum_lib.loading.registry import HUB_MODELS, supported_hub_models
 from longsum_lib.models.core.header import read_safetensors_header
+
+if TYPE_CHECKING:
+    from longsum_lib.loading.hub import HubOptions
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 """The folder with the bundled models."""
@@ -59,7 +65,9 @@ def bundled_models() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(CHECKPOINTS.glob("*/config.json"))}
 
 
-def find_checkpoint(name_or_path: str | os.PathLike, *, weights: bool = True, **hub: object) -> Checkpoint:
+def find_checkpoint(
+    name_or_path: str | os.PathLike[str], *, weights: bool = True, **hub: Unpack[HubOptions]
+) -> Checkpoint:
     """Find a checkpoint by its bundled name, its folder or its name on the hub (and download it).
 
     Args:
@@ -128,7 +136,7 @@ def _check_is_checkpoint(folder: Path) -> None:
     raise CorruptCheckpoint(f"{folder} has no config.json, so it is not a checkpoint's folder{hint}")
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file of a checkpoint that must hold one object.
 
     Raises:
@@ -152,7 +160,7 @@ def read_json(path: Path) -> dict:
     return content
 
 
-def read_config(folder: Path) -> dict:
+def read_config(folder: Path) -> dict[str, Any]:
     """Read a checkpoint's ``config.json``, and see that names stand where names belong.
 
     Raises:
@@ -169,7 +177,7 @@ def read_config(folder: Path) -> dict:
     return config
 
 
-def read_tokenizer_config(folder: Path) -> dict:
+def read_tokenizer_config(folder: Path) -> dict[str, Any]:
     """Read a checkpoint's ``tokenizer_config.json``, and see that names stand where names belong.
 
     Returns:

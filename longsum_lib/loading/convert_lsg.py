@@ -11,16 +11,18 @@ import dataclasses
 import importlib
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from longsum_lib.errors import (
     CorruptCheckpoint,
     LongsumWarning,
+    Option,
     OptionError,
+    SizeError,
     UnknownOption,
     UnsupportedModel,
     did_you_mean,
@@ -34,6 +36,10 @@ from longsum_lib.places import work_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from longsum_lib.models.lsg.config import LSGBartConfig, LSGBertConfig, LSGPegasusConfig, LSGRobertaConfig
+
+    LSGConfig = LSGBartConfig | LSGBertConfig | LSGPegasusConfig | LSGRobertaConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +60,15 @@ class Family:
     prefix: str = "model"
     extra_positions: int = 0
 
-    def find(self, name: str) -> type:
-        """Return an LSG class or config of this family."""
-        return getattr(importlib.import_module(self.module), f"LSG{self.stem}{name}")
+    def find(self, name: str) -> type[PreTrainedModel]:
+        """Return an LSG class of this family."""
+        found: type[PreTrainedModel] = getattr(importlib.import_module(self.module), f"LSG{self.stem}{name}")
+        return found
+
+    def config(self) -> type[LSGConfig]:
+        """Return the class of this family's LSG config."""
+        found: type[LSGConfig] = getattr(importlib.import_module(self.module), f"LSG{self.stem}Config")
+        return found
 
 
 MOST_POSITIONS = 2**20
@@ -74,7 +86,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def convert_to_lsg(
-    model_or_path: PreTrainedModel | str | os.PathLike,
+    model_or_path: PreTrainedModel | str | os.PathLike[str],
     max_length: int = 4096,
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
@@ -85,7 +97,7 @@ def convert_to_lsg(
     resize_lsg: bool = False,
     use_token_ids: bool = True,
     seed: int = 123,
-    **lsg: object,
+    **lsg: Any,
 ) -> PreTrainedModel:
     """Convert a model to local, sparse and global attention.
 
@@ -140,11 +152,11 @@ def convert_to_lsg(
     return model
 
 
-def _check_options(max_length: int, lsg: Mapping[str, object]) -> None:
+def _check_options(max_length: int, lsg: Mapping[str, Any]) -> None:
     if max_length < 1:
-        raise OptionError(f"max_length is {max_length}, expected a number of tokens >= 1")
+        raise OptionError(option="max_length", got=max_length, expected="a number of tokens >= 1")
     if max_length > MOST_POSITIONS:
-        raise OptionError(f"max_length is {max_length:,}, expected at most {MOST_POSITIONS:,} tokens")
+        raise OptionError(Option("max_length"), f" is {max_length:,}, expected at most {MOST_POSITIONS:,} tokens")
     known = [field.name for field in dataclasses.fields(LSGFields)]
     for name in lsg:
         if name not in known:
@@ -152,21 +164,26 @@ def _check_options(max_length: int, lsg: Mapping[str, object]) -> None:
             raise UnknownOption(f"unknown option {name!r}{hint}; expected one of {', '.join(known)}")
     count = lsg.get("num_global_tokens", 1)
     if not 1 <= count <= MOST_GLOBAL_TOKENS:
-        raise OptionError(f"num_global_tokens is {count}, expected 1 to {MOST_GLOBAL_TOKENS}")
+        raise OptionError(option="num_global_tokens", got=count, expected=f"1 to {MOST_GLOBAL_TOKENS}")
     if lsg.get("mask_first_token") and lsg.get("pool_with_global") is False:
-        raise OptionError("mask_first_token hides the first token, so it needs pool_with_global, which is switched off")
+        first, pool = Option("mask_first_token"), Option("pool_with_global")
+        raise OptionError(first, " hides the first token, so it needs ", pool, ", which is switched off")
 
 
 def _advise(was_lsg: bool, resize_lsg: bool, keep_first: bool) -> None:
     if was_lsg and not resize_lsg:
         kept = "but for the first" if keep_first else "all"
         warnings.warn(
-            f"this is an LSG model already: its global tokens are made anew, {kept}; resize_lsg=True keeps them",
-            LongsumWarning,
+            LongsumWarning(
+                f"this is an LSG model already: its global tokens are made anew, {kept}; ",
+                Option("resize_lsg", True),
+                " keeps them",
+            ),
             stacklevel=3,
         )
     if keep_first and not was_lsg:
-        warnings.warn("keep_first_global_token has no effect: this is no LSG model yet", LongsumWarning, stacklevel=3)
+        ignored = LongsumWarning(Option("keep_first_global_token"), " has no effect: this is no LSG model yet")
+        warnings.warn(ignored, stacklevel=3)
 
 
 # -- the model ---------------------------------------------------------------------------------------------------------
@@ -181,18 +198,20 @@ def _family(model_type: str, source: str) -> tuple[Family, bool]:
     return FAMILIES[plain], plain != model_type
 
 
-def _lsg_class(family: Family, architecture: str | None, asked: bool) -> type:
+def _lsg_class(family: Family, architecture: str | None, asked: bool) -> type[PreTrainedModel]:
     """The LSG class for ``"BartModel"`` or ``"LSGBartModel"``, or the family's usual one."""
     task = (architecture or "").removeprefix("LSG").removeprefix(family.stem)
     if task in family.tasks:
         return family.find(task)
     if architecture is not None and asked:
         names = ", ".join(family.stem + task for task in family.tasks)
-        raise OptionError(f"architecture is {architecture!r}, expected one of: {names}")
+        raise OptionError(option="architecture", got=architecture, expected=f"one of: {names}")
     return family.find(family.tasks[0])
 
 
-def _from_checkpoint(name_or_path, architecture, lsg) -> tuple[PreTrainedModel, bool, str]:
+def _from_checkpoint(
+    name_or_path: str | os.PathLike[str], architecture: str | None, lsg: Mapping[str, Any]
+) -> tuple[PreTrainedModel, bool, str]:
     checkpoint = checkpoint_files.find_checkpoint(name_or_path)
     raw = checkpoint_files.read_config(checkpoint.folder)
     family, was_lsg = _family(registry.detect_model_type(raw), checkpoint.name)
@@ -200,24 +219,28 @@ def _from_checkpoint(name_or_path, architecture, lsg) -> tuple[PreTrainedModel, 
     kind = _lsg_class(family, architecture or named, asked=architecture is not None)
     auto.check_files(checkpoint, raw, kind)
     with auto.quiet_transformers(), auto.explained(checkpoint.name), judged_by_caller():
-        config = family.find("Config").from_pretrained(checkpoint.folder)
+        config = family.config().from_pretrained(checkpoint.folder)
         _set_options(config, lsg)
-        model, info = kind.from_pretrained(
+        both: Any = kind.from_pretrained(
             checkpoint.folder, config=config, output_loading_info=True, weights_only=True, dtype="auto"
         )
     made_here = ("global_embeddings", "final_logits_bias", *(["embed_positions"] if family.stem == "Pegasus" else []))
-    _check_missing(checkpoint.name, kind, info["missing_keys"], made_here)
+    model: PreTrainedModel = both[0]
+    _check_missing(checkpoint.name, kind, both[1]["missing_keys"], made_here)
     arrived.check_numbers(model, checkpoint.name)
     return model.eval(), was_lsg, str(checkpoint.folder)
 
 
-def _from_model(model, architecture, lsg) -> tuple[PreTrainedModel, bool]:
+def _from_model(
+    model: PreTrainedModel, architecture: str | None, lsg: Mapping[str, Any]
+) -> tuple[PreTrainedModel, bool]:
     family, was_lsg = _family(model.config.model_type, type(model).__name__)
     kind = _lsg_class(family, architecture or type(model).__name__, asked=architecture is not None)
     fields = {k: v for k, v in model.config.to_dict().items() if k not in ("architectures", "model_type")}
-    config = family.find("Config")(**fields)
+    config = family.config()(**fields)
     _set_options(config, lsg)
-    converted = kind(config).to(device=model.device, dtype=model.dtype)
+    converted: Any = kind(config)
+    converted.to(device=model.device, dtype=model.dtype)
     result = converted.load_state_dict(model.state_dict(), strict=False)
     _check_missing(type(model).__name__, kind, result.missing_keys, ("global_embeddings",))
     if getattr(model, "generation_config", None) is not None and converted.can_generate():
@@ -225,20 +248,20 @@ def _from_model(model, architecture, lsg) -> tuple[PreTrainedModel, bool]:
     return converted.train(model.training), was_lsg
 
 
-def _set_options(config: LSGFields, lsg: Mapping[str, object]) -> None:
+def _set_options(config: LSGConfig, lsg: Mapping[str, Any]) -> None:
     """Put options into a config; sizes that cannot work together are wrong options."""
     for name, value in lsg.items():
         setattr(config, name, value)
     try:
         config.check_lsg()
-    except ValueError as error:
-        raise OptionError(str(error)) from error
+    except SizeError as error:
+        raise OptionError(*error.parts) from error
 
 
 _HEADS = ("lm_head", "classification_head", "qa_outputs", "classifier", "cls.", "pooler")
 
 
-def _check_missing(name: str, kind: type, missing, made_here: tuple[str, ...]) -> None:
+def _check_missing(name: str, kind: type, missing: Iterable[str], made_here: tuple[str, ...]) -> None:
     missing = sorted(key for key in missing if not any(part in key for part in made_here))
     heads = [key for key in missing if any(part in key for part in _HEADS)]
     if heads != missing:
@@ -256,7 +279,7 @@ def _check_missing(name: str, kind: type, missing, made_here: tuple[str, ...]) -
 
 def _tables(model: PreTrainedModel) -> Tables:
     family, _ = _family(model.config.model_type, type(model).__name__)
-    base = getattr(model, family.prefix, model)
+    base: Any = getattr(model, family.prefix, model)
     if not hasattr(base, "embeddings"):
         encoder = base.encoder
         positions = encoder.embed_positions.weight.detach()[family.extra_positions :]
@@ -273,7 +296,7 @@ def has_tokenizer(folder: Path) -> bool:
     return any((folder / file).is_file() for file in checkpoint_files.TOKENIZER_FILES)
 
 
-def _token_ids(model, tokenizer, name: str) -> tuple[int, int | None]:
+def _token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, name: str) -> tuple[int, int | None]:
     """Ids of the first token and of the mask token, from the tokenizer or else the config."""
     if tokenizer is None and name and has_tokenizer(Path(name)):
         tokenizer = auto.load_tokenizer(name)

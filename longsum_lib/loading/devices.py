@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from longsum_lib.errors import DeviceError, OptionError, did_you_mean
 from longsum_lib.units import DTYPE_NAMES
@@ -57,7 +57,9 @@ def _named(device: str | int | torch.device) -> str | torch.device:
     number = str(device).strip() if isinstance(device, str | int) and not isinstance(device, bool) else ""
     if number == "-1":
         return "cpu"
-    return f"cuda:{number}" if number.isascii() and number.isdigit() else device
+    if number.isascii() and number.isdigit():
+        return f"cuda:{number}"
+    return cast("str | torch.device", device)  # of another number or kind torch says what is wrong
 
 
 def choose_dtype(dtype: str | torch.dtype | None, device: torch.device, entry: ModelType) -> torch.dtype:

@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from longsum_lib.errors import (
     CheckpointError,
@@ -36,6 +36,15 @@ PAUSES = (1.0, 2.0, 4.0)
 
 LONGEST_PAUSE = 60.0
 _AGAIN = (408, 429, 500, 502, 503, 504)
+
+
+class HubOptions(TypedDict, total=False):
+    """Where a checkpoint on the hub comes from, as :func:`download` takes it."""
+
+    revision: str | None
+    cache_dir: str | os.PathLike[str] | None
+    token: str | bool | None
+    local_files_only: bool
 
 
 def download(
@@ -109,8 +118,9 @@ def _ask(place: Place, again: bool) -> Any:
     pauses = list(PAUSES) if again else []
     while True:
         try:
-            options = {"revision": place.revision, "token": place.token, "timeout": ASK_SECONDS}
-            return HfApi().model_info(place.name, files_metadata=True, **options)
+            return HfApi().model_info(
+                place.name, revision=place.revision, token=place.token, timeout=ASK_SECONDS, files_metadata=True
+            )
         except Exception as error:
             pause = _pause(error, pauses)
             if pause is None:

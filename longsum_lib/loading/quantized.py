@@ -9,12 +9,14 @@ import copy
 import importlib.util
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from longsum_lib.errors import MissingExtra, OptionError
+from longsum_lib.loading import devices
 
 if TYPE_CHECKING:
     import torch
+    from bitsandbytes.nn.modules import Params4bit
     from transformers import BitsAndBytesConfig, PreTrainedModel
 
 SCHEMES = ("int8", "nf4", "fp4")
@@ -46,7 +48,7 @@ def check_scheme(quantization: object) -> None:
 
     Raises:
         OptionError: Neither one of ``SCHEMES`` nor a ``BitsAndBytesConfig`` that quantizes.
-        MissingExtra: bitsandbytes or accelerate is not installed.
+        MissingExtra: bitsandbytes or accelerate is not installed, which all but ``"int8"`` need on every device.
     """
     if isinstance(quantization, str):
         if quantization not in SCHEMES:
@@ -63,7 +65,24 @@ def check_scheme(quantization: object) -> None:
             raise OptionError(
                 "this BitsAndBytesConfig quantizes nothing; give it load_in_4bit=True or load_in_8bit=True"
             )
-    check_installed()
+    if quantization != "int8":
+        check_installed()
+
+
+def is_by_torch(
+    quantization: object, device: str | int | torch.device | None, dtype: str | torch.dtype | None, options: Mapping
+) -> bool:
+    """Tell whether weights are quantized by :mod:`.int8`: int8 on a CPU, with bf16 states or no word about them.
+
+    Args:
+        quantization: What was asked for.
+        device: Likewise.
+        dtype: Likewise.
+        options: Further options; weights that are placed by a map are bitsandbytes'.
+    """
+    if quantization != "int8" or options.get("device_map") is not None or devices.choose_device(device).type != "cpu":
+        return False
+    return dtype is None or str(dtype).removeprefix("torch.") in ("auto", "bf16", "bfloat16")
 
 
 def check_not_quantized_yet(name: str, config: Mapping[str, object], quantization: object) -> None:
@@ -76,7 +95,7 @@ def check_not_quantized_yet(name: str, config: Mapping[str, object], quantizatio
         raise OptionError(f"the weights of {name} are quantized already; leave quantization out")
 
 
-def make_config(quantization: str | BitsAndBytesConfig, compute: torch.dtype) -> BitsAndBytesConfig:
+def make_config(quantization: str | BitsAndBytesConfig, compute: torch.dtype | None) -> BitsAndBytesConfig:
     """Return the settings for bitsandbytes.
 
     Args:
@@ -127,13 +146,14 @@ def settle(model: PreTrainedModel, compute: torch.dtype | None) -> None:
     if not getattr(model, "is_loaded_in_4bit", False):
         return
     import torch
-    from bitsandbytes.nn import Linear4bit
+    from bitsandbytes.nn.modules import Linear4bit
 
     for name, module in model.named_modules():
         if isinstance(module, Linear4bit):
             module.compute_dtype = module.compute_dtype if compute is None else compute
             module.compute_type_is_set = module.compute_dtype is not None
-            fits = module.out_features % 32 == 0 and module.in_features % module.weight.quant_state.blocksize == 0
+            weight = cast("Params4bit", module.weight)
+            fits = module.out_features % 32 == 0 and module.in_features % weight.quant_state.blocksize == 0
             if not fits or module.compute_dtype != torch.bfloat16 or not _meets_few_rows(name):
                 module.support_avx512bf16_for_cpu = False
 

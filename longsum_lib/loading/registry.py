@@ -3,11 +3,17 @@
 Nothing here imports torch or transformers, so the command line can list models at once.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from longsum_lib.errors import OptionError, UnsupportedModel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 TASKS = (
     "summarization",
@@ -112,7 +118,7 @@ MODEL_TYPES: dict[str, ModelType] = {
 """``model_type`` of a checkpoint's config -> how to load it. A new model is one entry here."""
 
 
-def detect_model_type(config: Mapping[str, object]) -> str:
+def detect_model_type(config: Mapping[str, Any]) -> str:
     """Return the model type of a checkpoint from its ``config.json``.
 
     The published LSG checkpoints call themselves ``pegasus``, ``bart`` and so on and expect their own code
@@ -138,7 +144,7 @@ def detect_model_type(config: Mapping[str, object]) -> str:
     return model_type
 
 
-def model_type_of(config: object) -> ModelType:
+def model_type_of(config: PreTrainedConfig) -> ModelType:
     """Return the entry of ``MODEL_TYPES`` for a loaded model's config; raise if there is none."""
     fields = config.to_dict()
     fields["architectures"] = getattr(config, "architectures", None)
@@ -171,7 +177,7 @@ def find_model_type(model_type: str, source: str) -> ModelType:
     )
 
 
-def find_model_class(entry: ModelType, task: str, architectures: Sequence[str] = ()) -> type:
+def find_model_class(entry: ModelType, task: str, architectures: Sequence[str] = ()) -> type[PreTrainedModel]:
     """Import and return the class of a model for a task.
 
     Args:
@@ -191,7 +197,8 @@ def find_model_class(entry: ModelType, task: str, architectures: Sequence[str] =
         task = next((plain[n.removeprefix("LSG")] for n in architectures if n.removeprefix("LSG") in plain), task)
     if task not in entry.classes:
         raise OptionError(f"{entry.module} has no class for {task!r}; it has: {', '.join(entry.classes)}")
-    return getattr(importlib.import_module(entry.module), entry.classes[task])
+    found: type[PreTrainedModel] = getattr(importlib.import_module(entry.module), entry.classes[task])
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

@@ -82,7 +82,7 @@ def load_from_pieces(
     pieces = read_pieces(folder / FILE)
     special = list(given.pop("additional_special_tokens", None) or [])
     vocabulary, unknown = (_pegasus if name == _PEGASUS else _t5)(pieces, given, folder)
-    tokenizer = getattr(transformers, name)(
+    tokenizer: PreTrainedTokenizerBase = getattr(transformers, name)(
         vocab=vocabulary, _spm_precompiled_charsmap=pieces.normalizer or None, name_or_path=str(folder), **given
     )
     backend = tokenizer.backend_tokenizer
@@ -130,10 +130,11 @@ def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
         number, kind = key >> 3, key & 7
         if kind == 0:
             value, at = _varint(data, at)
+            yield number, value
         else:
             size, at = (8, at) if kind == 1 else (4, at) if kind == 5 else _varint(data, at)
-            value, at = data[at : at + size], at + size
-        yield number, value
+            yield number, data[at : at + size]
+            at += size
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -1,57 +1,5 @@
 """Models with transformers' class names, parameter names and configurations, on this library's attention."""
 
-from longsum_lib._lazy import attach
+import lazy_loader
 
-_EXPORTS = {
-    "AutoModel": "longsum_lib.loading.automodels",
-    "AutoModelForMaskedLM": "longsum_lib.loading.automodels",
-    "AutoModelForQuestionAnswering": "longsum_lib.loading.automodels",
-    "AutoModelForSeq2SeqLM": "longsum_lib.loading.automodels",
-    "AutoModelForSequenceClassification": "longsum_lib.loading.automodels",
-    "AutoModelForTokenClassification": "longsum_lib.loading.automodels",
-    "AutoTokenizer": "longsum_lib.loading.automodels",
-    "BigBirdPegasusConfig": "longsum_lib.models.bigbird_pegasus.model",
-    "BigBirdPegasusForConditionalGeneration": "longsum_lib.models.bigbird_pegasus.model",
-    "BigBirdPegasusModel": "longsum_lib.models.bigbird_pegasus.model",
-    "LEDConfig": "transformers",
-    "LEDForConditionalGeneration": "longsum_lib.models.led.heads",
-    "LEDForQuestionAnswering": "longsum_lib.models.led.heads",
-    "LEDForSequenceClassification": "longsum_lib.models.led.heads",
-    "LEDModel": "longsum_lib.models.led.heads",
-    "LEDTokenizer": "longsum_lib.models.led.heads",
-    "LSGBartConfig": "longsum_lib.models.lsg.heads",
-    "LSGBartForConditionalGeneration": "longsum_lib.models.lsg.heads",
-    "LSGBartForQuestionAnswering": "longsum_lib.models.lsg.heads",
-    "LSGBartForSequenceClassification": "longsum_lib.models.lsg.heads",
-    "LSGBartModel": "longsum_lib.models.lsg.heads",
-    "LSGBertConfig": "longsum_lib.models.lsg.encoders",
-    "LSGBertForMaskedLM": "longsum_lib.models.lsg.encoders",
-    "LSGBertForQuestionAnswering": "longsum_lib.models.lsg.encoders",
-    "LSGBertForSequenceClassification": "longsum_lib.models.lsg.encoders",
-    "LSGBertForTokenClassification": "longsum_lib.models.lsg.encoders",
-    "LSGBertModel": "longsum_lib.models.lsg.encoders",
-    "LSGPegasusConfig": "longsum_lib.models.lsg.heads",
-    "LSGPegasusForConditionalGeneration": "longsum_lib.models.lsg.heads",
-    "LSGPegasusForSequenceClassification": "longsum_lib.models.lsg.heads",
-    "LSGPegasusModel": "longsum_lib.models.lsg.heads",
-    "LSGRobertaConfig": "longsum_lib.models.lsg.encoders",
-    "LSGRobertaForMaskedLM": "longsum_lib.models.lsg.encoders",
-    "LSGRobertaForQuestionAnswering": "longsum_lib.models.lsg.encoders",
-    "LSGRobertaForSequenceClassification": "longsum_lib.models.lsg.encoders",
-    "LSGRobertaForTokenClassification": "longsum_lib.models.lsg.encoders",
-    "LSGRobertaModel": "longsum_lib.models.lsg.encoders",
-    "LongT5Config": "transformers",
-    "LongT5EncoderModel": "longsum_lib.models.longt5.model",
-    "LongT5ForConditionalGeneration": "longsum_lib.models.longt5.model",
-    "LongT5Model": "longsum_lib.models.longt5.model",
-    "PegasusXConfig": "transformers",
-    "PegasusXForConditionalGeneration": "longsum_lib.models.pegasus_x",
-    "PegasusXModel": "longsum_lib.models.pegasus_x",
-    "convert_to_lsg": "longsum_lib.loading.convert_lsg",
-    "load": "longsum_lib.loading.auto",
-    "load_tokenizer": "longsum_lib.loading.auto",
-}
-
-__all__ = attach(
-    __name__, _EXPORTS, ("auto", "bigbird_pegasus", "cache", "layers", "led", "longt5", "lsg", "pegasus_x")
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,38 +7,31 @@ differ), and the beams of a document share its keys and values.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from transformers import PegasusXConfig, PreTrainedModel
-from transformers.activations import ACT2FN
 from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPastAndCrossAttentions
+from transformers.modeling_outputs import BaseModelOutput
 
 from longsum_lib.attention.block_local import block_local_attention, block_local_weights, token_rows
 from longsum_lib.attention.engine.running import RunningAttention
 from longsum_lib.models.core.arguments import takes
+from longsum_lib.models.core.asked import asked_of
 from longsum_lib.models.core.cache import SharedGenerationMixin
-from longsum_lib.models.core.layers import (
-    DecoderLayer,
-    FeedForward,
-    by_chunks,
-    clamp_half,
-    dropout,
-    embed_tokens,
-    merge_heads,
-    new_cache,
-    run_decoder,
-    split_heads,
-)
+from longsum_lib.models.core.decoder import Decoder, DecoderLayer
+from longsum_lib.models.core.embedding import check_heads, embed_tokens
+from longsum_lib.models.core.encoder import run_encoder
+from longsum_lib.models.core.feed_forward import FeedForward
 from longsum_lib.models.core.looking import Freedom, freedom_of
 from longsum_lib.models.core.masks import to_padding
 from longsum_lib.models.core.positions import ScaledEmbedding, SinusoidalPositions
 from longsum_lib.models.core.pretrained import CheckedLoading
 from longsum_lib.models.core.seq2seq import ConditionalGeneration, EncoderDecoder
+from longsum_lib.models.core.states import by_chunks, clamp_half, dropout, merge_heads, split_heads
 from longsum_lib.models.core.streaming import can_stream, chunks, run_chunks, where_to, whole_blocks
 
 __all__ = ["PegasusXDecoder", "PegasusXEncoder", "PegasusXForConditionalGeneration", "PegasusXModel"]
@@ -49,9 +42,7 @@ class GlobalLocalAttention(nn.Module):
 
     def __init__(self, config: PegasusXConfig, stagger: bool):
         super().__init__()
-        d_model, self.heads = config.d_model, config.encoder_attention_heads
-        if d_model % self.heads:
-            raise ValueError(f"config.d_model is {d_model}, not a multiple of encoder_attention_heads, {self.heads}")
+        d_model, self.heads = config.d_model, check_heads(config, "d_model", "encoder_attention_heads")
         self.block_size, self.stagger, self.dropout = config.block_size, stagger, config.attention_dropout
         self.k_proj = nn.Linear(d_model, d_model, bias=False)
         self.v_proj = nn.Linear(d_model, d_model, bias=False)
@@ -123,11 +114,7 @@ class PegasusXEncoderLayer(FeedForward, GradientCheckpointingLayer):
         self.self_attn = GlobalLocalAttention(config, stagger)
         self.self_attn_layer_norm = nn.LayerNorm(config.d_model)
         self.global_self_attn_layer_norm = nn.LayerNorm(config.d_model)
-        self.dropout, self.activation_dropout = config.dropout, config.activation_dropout
-        self.activation_fn = ACT2FN[config.activation_function]
-        self.fc1 = nn.Linear(config.d_model, config.encoder_ffn_dim)
-        self.fc2 = nn.Linear(config.encoder_ffn_dim, config.d_model)
-        self.final_layer_norm = nn.LayerNorm(config.d_model)
+        self.add_feed_forward(config, config.encoder_ffn_dim)
 
     def _norms(self, tokens: Tensor, globals_: Tensor, freedom: Freedom = Freedom.WHOLE) -> tuple[Tensor, Tensor]:
         normed = by_chunks(self.self_attn_layer_norm, tokens, freedom=freedom.and_keep)
@@ -179,11 +166,6 @@ class PegasusXPreTrainedModel(CheckedLoading, PreTrainedModel):
     _no_split_modules = ["PegasusXEncoderLayer", "DecoderLayer"]  # noqa: RUF012 - read by transformers
 
 
-def _embedding(config: PegasusXConfig) -> ScaledEmbedding:
-    scale = math.sqrt(config.d_model) if config.scale_embedding else 1.0
-    return ScaledEmbedding(config.vocab_size, config.d_model, config.pad_token_id, scale)
-
-
 class PegasusXEncoder(PegasusXPreTrainedModel):
     """Embeddings, global tokens and encoder layers; takes documents of any length."""
 
@@ -192,7 +174,7 @@ class PegasusXEncoder(PegasusXPreTrainedModel):
         self.dropout, self.layerdrop = config.dropout, config.encoder_layerdrop
         if config.stagger_local_blocks and config.block_size % 2:
             raise ValueError(f"config.block_size is {config.block_size}; staggered blocks need an even number")
-        self.embed_tokens = _embedding(config)
+        self.embed_tokens = ScaledEmbedding.of(config)
         self.embed_global = nn.Embedding(config.num_global_tokens, config.d_model)
         self.embed_positions = SinusoidalPositions(config.d_model)
         self.layers = nn.ModuleList(
@@ -236,11 +218,8 @@ class PegasusXEncoder(PegasusXPreTrainedModel):
             time ``O(length · (d_model² + d_model · (block_size + globals)))``; extra memory at inference: the
             states and the temporaries of one chunk, see :mod:`.streaming`.
         """
-        output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
-        if output_hidden_states is None:
-            output_hidden_states = self.config.output_hidden_states
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        freedom = freedom_of(self, output_hidden_states)
+        asked = asked_of(self.config, output_attentions, output_hidden_states, return_dict)
+        freedom = freedom_of(self, asked.hidden_states)
         tokens = embed_tokens(self, input_ids, inputs_embeds)
         positions = self.embed_positions(tokens.shape[1], tokens.device).expand_as(tokens)
         tokens = by_chunks(
@@ -252,34 +231,31 @@ class PegasusXEncoder(PegasusXPreTrainedModel):
         tokens = dropout(tokens, self.dropout, self.training)
         numbers = torch.arange(self.embed_global.num_embeddings, device=tokens.device)
         globals_ = self.embed_global(numbers.expand(tokens.shape[0], -1))
-        padding = to_padding(attention_mask)
-        hidden, weights = [], []
-        for layer in self.layers:
-            if output_hidden_states:
-                hidden.append(tokens)
-            if self.training and self.layerdrop and torch.rand(()) < self.layerdrop:
-                continue
-            if output_attentions:
-                weights.append(layer.weights(tokens, globals_, padding))
-            tokens, globals_ = layer(tokens, globals_, padding, freedom)
-        tokens = by_chunks(self.layer_norm, tokens, freedom=freedom)
-        if output_hidden_states:
-            hidden.append((tokens, globals_))
-        output = BaseModelOutput(
-            last_hidden_state=tokens,
-            hidden_states=tuple(hidden) if output_hidden_states else None,
-            attentions=tuple(weights) if output_attentions else None,
+        encoded = run_encoder(
+            self,
+            self.layers,
+            (tokens, globals_),
+            (to_padding(attention_mask),),
+            asked,
+            freedom,
+            finish=partial(by_chunks, self.layer_norm, freedom=freedom),
         )
-        return output if return_dict else output.to_tuple()
+        return asked.give(
+            BaseModelOutput(
+                last_hidden_state=encoded.states,
+                hidden_states=encoded.hidden_states,
+                attentions=encoded.attentions,
+            )
+        )
 
 
-class PegasusXDecoder(PegasusXPreTrainedModel):
+class PegasusXDecoder(Decoder, PegasusXPreTrainedModel):
     """Embeddings and decoder layers."""
 
     def __init__(self, config: PegasusXConfig):
         super().__init__(config)
         self.dropout, self.layerdrop = config.dropout, config.decoder_layerdrop
-        self.embed_tokens = _embedding(config)
+        self.embed_tokens = ScaledEmbedding.of(config)
         self.embed_positions = SinusoidalPositions(config.d_model)
         self.layers = nn.ModuleList(
             [DecoderLayer(config, i, pre_norm=True, bias=False) for i in range(config.decoder_layers)]
@@ -288,62 +264,34 @@ class PegasusXDecoder(PegasusXPreTrainedModel):
         self.gradient_checkpointing = False
         self.post_init()
 
-    @takes()
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        encoder_hidden_states: Tensor | None = None,
-        encoder_attention_mask: Tensor | None = None,
-        cache: EncoderDecoderCache | None = None,
-        inputs_embeds: Tensor | None = None,
-        use_cache: bool | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> BaseModelOutputWithPastAndCrossAttentions | tuple:
-        """Decode ``(rows, length)`` tokens against ``(documents, keys, d_model)`` encoder states.
+    @property
+    def last_norm(self) -> nn.Module:
+        """The norm of the last states."""
+        return self.layer_norm
 
-        Rows are a multiple of documents, the beams of one document side by side.
-        """
-        output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
-        if output_hidden_states is None:
-            output_hidden_states = self.config.output_hidden_states
-        use_cache = self.config.use_cache if use_cache is None else use_cache
-        embeds = embed_tokens(self, input_ids, inputs_embeds)
-        cache = new_cache(use_cache and not (self.gradient_checkpointing and self.training), cache, len(self.layers))
-        past = cache.get_seq_length() if cache is not None else 0
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``."""
+        embeds = self.embed_tokens(tokens)
+        table = self.embed_positions(int(positions.max()) + 1, embeds.device)
+        return embeds + table[positions].to(embeds.dtype)
+
+    def place(self, embeds: Tensor, past: int | Tensor, cache: EncoderDecoderCache | None) -> Tensor:
+        """Add computed positions."""
         length = embeds.shape[1]
         if isinstance(past, int):
             positions = self.embed_positions(past + length, embeds.device)[past:]
         else:  # a static cache knows its length as a tensor
             most = cache.get_max_length()
             positions = self.embed_positions(most, embeds.device)[torch.arange(length, device=embeds.device) + past]
-        output = run_decoder(
-            self,
-            dropout(embeds + positions.to(embeds.dtype), self.dropout, self.training),
-            attention_mask=attention_mask,
-            encoder_states=encoder_hidden_states,
-            encoder_padding=to_padding(encoder_attention_mask),
-            cache=cache,
-            final_norm=self.layer_norm,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-        )
-        return output if return_dict in (None, True) else output.to_tuple()
+        return dropout(embeds + positions.to(embeds.dtype), self.dropout, self.training)
 
 
 class PegasusXModel(EncoderDecoder, PegasusXPreTrainedModel):
     """Encoder and decoder without a head."""
 
-    _tied_weights_keys = {  # noqa: RUF012 - read by transformers
-        "encoder.embed_tokens.weight": "shared.weight",
-        "decoder.embed_tokens.weight": "shared.weight",
-    }
-
     def __init__(self, config: PegasusXConfig):
         super().__init__(config)
-        self.shared = _embedding(config)
+        self.shared = ScaledEmbedding.of(config)
         self.encoder = PegasusXEncoder(config)
         self.decoder = PegasusXDecoder(config)
         self.post_init()
@@ -357,5 +305,5 @@ class PegasusXForConditionalGeneration(ConditionalGeneration, PegasusXPreTrained
     def __init__(self, config: PegasusXConfig):
         super().__init__(config)
         self.model = PegasusXModel(config)
-        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.add_head(config)
         self.post_init()

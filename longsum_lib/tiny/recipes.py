@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 
@@ -18,16 +18,45 @@ from longsum_lib.corpus.tokenizer import BOS, EOS, PAD, VOCABULARY
 from longsum_lib.tiny.first_weights import REACH, Sinusoids, first_biases, neighbour_heads, periodic_positions
 from longsum_lib.tiny.stream import Recipe
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from longsum_lib.models.led.heads import LEDForConditionalGeneration
+    from longsum_lib.models.longt5.model import LongT5ForConditionalGeneration
+    from longsum_lib.models.lsg.heads import LSGPegasusForConditionalGeneration
+    from longsum_lib.models.pegasus_x import PegasusXForConditionalGeneration
+
 LONGEST_DOCUMENT = 16_384  # tokens; the longest that the tiny models are measured on
 WIDTH, HEADS, FEED_FORWARD, ENCODER_LAYERS, DECODER_LAYERS = 128, 4, 512, 3, 2
-_IDS = {
+
+
+class _Ids(TypedDict):
+    vocab_size: int
+    pad_token_id: int
+    eos_token_id: int
+
+
+class _Body(TypedDict):
+    d_model: int
+    encoder_layers: int
+    decoder_layers: int
+    encoder_attention_heads: int
+    decoder_attention_heads: int
+    encoder_ffn_dim: int
+    decoder_ffn_dim: int
+    dropout: float
+    attention_dropout: float
+    activation_dropout: float
+    init_std: float
+
+
+_IDS: _Ids = {
     "vocab_size": VOCABULARY,
     "pad_token_id": PAD,
-    "bos_token_id": BOS,
     "eos_token_id": EOS,
-    "decoder_start_token_id": BOS,
 }
-_BODY = {  # as LED, PEGASUS-X and LSG-Pegasus call it
+_START = {"bos_token_id": BOS, "decoder_start_token_id": BOS}  # not every config names both itself
+_BODY: _Body = {  # as LED, PEGASUS-X and LSG-Pegasus call it
     "d_model": WIDTH,
     "encoder_layers": ENCODER_LAYERS,
     "decoder_layers": DECODER_LAYERS,
@@ -47,7 +76,7 @@ _SHARPNESS = (3.5, 1.0, 0.6)
 _LED_SHARPNESS = (2.6, 1.0, 0.6)
 
 
-def tiny_led(seed: int = 0) -> Any:
+def tiny_led(seed: int = 0) -> LEDForConditionalGeneration:
     """A new ``led-tiny``: a window of 64 tokens to each side, the first token global.
 
     Token embeddings and positions get about the same size, because LED adds them before its first layer norm. The
@@ -67,6 +96,7 @@ def tiny_led(seed: int = 0) -> Any:
         max_encoder_position_embeddings=LONGEST_DOCUMENT,
         max_decoder_position_embeddings=256,
     )
+    config.update(_START)
     torch.manual_seed(seed)
     model = LEDForConditionalGeneration(config)
     encoder, decoder = model.led.encoder.embed_positions, model.led.decoder.embed_positions
@@ -80,7 +110,7 @@ def tiny_led(seed: int = 0) -> Any:
     return model
 
 
-def tiny_pegasus_x(seed: int = 0) -> Any:
+def tiny_pegasus_x(seed: int = 0) -> PegasusXForConditionalGeneration:
     """A new ``pegasus-x-tiny``: blocks of 128 tokens, every second layer shifted by half a block, 8 global tokens.
 
     Embeddings are scaled: its sinusoids are about 0.7 large, and 0.06 times the square root of 128 is too.
@@ -102,6 +132,7 @@ def tiny_pegasus_x(seed: int = 0) -> Any:
         num_global_tokens=8,
         max_position_embeddings=LONGEST_DOCUMENT,
     )
+    config.update(_START)
     torch.manual_seed(seed)
     model = PegasusXForConditionalGeneration(config)
     waves = Sinusoids.halves(10_000.0 ** -(torch.arange(WIDTH // HEADS) / (WIDTH // 2 - 1)), WIDTH)
@@ -109,7 +140,7 @@ def tiny_pegasus_x(seed: int = 0) -> Any:
     return model
 
 
-def tiny_longt5(seed: int = 0) -> Any:
+def tiny_longt5(seed: int = 0) -> LongT5ForConditionalGeneration:
     """A new ``longt5-tiny``: a radius of 63 tokens and one global token, made anew in each layer, for every 16.
 
     Embeddings start small (0.1), so that they learn as fast as the rest; the decoder's last norm makes up for it and
@@ -137,21 +168,22 @@ def tiny_longt5(seed: int = 0) -> Any:
         relative_attention_max_distance=REACH,
         dropout_rate=0.0,
     )
+    config.update(_START)
     torch.manual_seed(seed)
     model = LongT5ForConditionalGeneration(config)
-    encoder = model.encoder.block[0].layer[0].attention
-    decoder = model.decoder.block[0].layer[0].attention
+    encoder = model.encoder.get_submodule("block.0.layer.0.attention")
+    decoder = model.decoder.get_submodule("block.0.layer.0.attention")
     buckets = config.relative_attention_num_buckets
     with torch.no_grad():
         model.shared.weight.normal_(0.0, 0.1)
         model.decoder.final_layer_norm.weight.fill_(math.sqrt(WIDTH))
-        encoder.relative_attention_bias.weight.copy_(first_biases(buckets, bidirectional=True))
-        encoder.global_relative_attention_bias.weight.zero_()
-        decoder.relative_attention_bias.weight.copy_(first_biases(buckets, bidirectional=False))
+        encoder.get_parameter("relative_attention_bias.weight").copy_(first_biases(buckets, bidirectional=True))
+        encoder.get_parameter("global_relative_attention_bias.weight").zero_()
+        decoder.get_parameter("relative_attention_bias.weight").copy_(first_biases(buckets, bidirectional=False))
     return model
 
 
-def tiny_lsg(seed: int = 0) -> Any:
+def tiny_lsg(seed: int = 0) -> LSGPegasusForConditionalGeneration:
     """A new ``lsg-tiny``, an LSG-Pegasus: blocks of 64 tokens, of which each token sees three, and 4 global tokens.
 
     Beyond its own three blocks a token sees 64 sparse keys to each side; each is the key of largest norm among 4.
@@ -174,6 +206,7 @@ def tiny_lsg(seed: int = 0) -> Any:
         num_global_tokens=4,
         max_position_embeddings=LONGEST_DOCUMENT,
     )
+    config.update(_START)
     torch.manual_seed(seed)
     model = LSGPegasusForConditionalGeneration(config)
     waves = Sinusoids.halves(10_000.0 ** -(torch.arange(WIDTH // HEADS) / (WIDTH // 2)), WIDTH)
@@ -191,7 +224,7 @@ class TinyModel:
         first_token_global: Whether its batches mark the first token as global.
     """
 
-    build: Callable[[int], Any]
+    build: Callable[[int], PreTrainedModel]
     recipe: Recipe
     first_token_global: bool = False
 

@@ -75,7 +75,7 @@ def _pad(rows: list[list[int]], value: int) -> torch.Tensor:
     return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
 
 
-class CorpusStream(torch.utils.data.IterableDataset):
+class CorpusStream(torch.utils.data.IterableDataset[dict[str, torch.Tensor]]):
     """Endless batches of the training split, by step: the batch of a step depends on seed and step alone.
 
     Args:

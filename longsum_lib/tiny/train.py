@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from longsum_lib.errors import MissingExtra, OptionError, did_you_mean
+from longsum_lib.errors import MissingExtra, Option, OptionError, did_you_mean
 from longsum_lib.places import check_folder
 from longsum_lib.tiny.recipes import TINY_MODELS, TinyModel
 from longsum_lib.tiny.stream import CURRICULUM, CorpusStream, Recipe
-from longsum_lib.training.fine_tune import check_no_model, last_checkpoint, whole_checkpoint
+from longsum_lib.training.fine_tuning import check_no_model, last_checkpoint, whole_checkpoint
 from longsum_lib.training.run_record import settle_run, writing_to
 
 LONGEST_SUMMARY = 200  # tokens that the bundled models may write; a reference summary has about 140 at most
@@ -70,8 +70,9 @@ def train(
     checkpoint = last_checkpoint(output) if output.is_dir() else None
     if checkpoint and not resume:
         raise OptionError(
-            f"{output} holds {checkpoint.name} of an earlier run; --resume (resume=True) goes on with it, or "
-            "choose another folder"
+            f"{output} holds {checkpoint.name} of an earlier run; ",
+            Option("resume", True),
+            " goes on with it, or choose another folder",
         )
     if not checkpoint:
         check_no_model(output)
@@ -167,7 +168,7 @@ def save_checkpoint(
     (folder / "model.safetensors").chmod(0o644)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(TOKENIZER_FOLDER / name, folder / name)
-    record = {"recipe": dataclasses.asdict(recipe), "curriculum": CURRICULUM, "step_and_loss": curve}
+    record: dict[str, Any] = {"recipe": dataclasses.asdict(recipe), "curriculum": CURRICULUM, "step_and_loss": curve}
     record |= {"changes": list(changes)} if changes else {}
     (folder / "training.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
 

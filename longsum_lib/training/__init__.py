@@ -1,15 +1,5 @@
 """Fine-tuning of the models here on documents and summaries: transformers' ``Trainer``, batches, loss, LoRA."""
 
-from longsum_lib._lazy import attach
+import lazy_loader
 
-_EXPORTS = {
-    "Collator": "longsum_lib.training.batches",
-    "FineTuning": "longsum_lib.training.settings",
-    "TokenizedDocuments": "longsum_lib.training.batches",
-    "add_lora": "longsum_lib.training.fine_tune",
-    "check_precision": "longsum_lib.training.fine_tune",
-    "fine_tune": "longsum_lib.training.fine_tune",
-    "summary_loss": "longsum_lib.training.batches",
-}
-
-__all__ = attach(__name__, _EXPORTS)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""Batches and the loss for fine-tuning: see :mod:`longsum_lib.training.fine_tune`."""
+"""Batches and the loss for fine-tuning: see :mod:`longsum_lib.training.fine_tuning`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def model_type(config: Any) -> tuple[str, Any]:
     return name, find_model_type(name, "the model")
 
 
-class TokenizedDocuments(torch.utils.data.Dataset):
+class TokenizedDocuments(torch.utils.data.Dataset[dict[str, Sequence[int]]]):
     """Token ids of documents and summaries, four bytes a token.
 
     Args:
@@ -44,15 +44,17 @@ class TokenizedDocuments(torch.utils.data.Dataset):
         max_summary_tokens: int,
         start: int | None = None,
     ):
-        self.documents: list[array] = []
-        self.summaries: list[array] = []
+        self.documents: list[array[int]] = []
+        self.summaries: list[array[int]] = []
         for example in examples:
             text, reference = (remove_invisible(text)[0] for text in (example.text, example.summary))
             document = tokenizer(text, truncation=True, max_length=max_input_tokens).input_ids
             summary = tokenizer(text_target=reference, truncation=True, max_length=max_summary_tokens + 1)
             ids = summary.input_ids[1:] if summary.input_ids[:1] == [start] else summary.input_ids
             self.documents.append(array("i", document))
-            self.summaries.append(array("i", [*ids[: max_summary_tokens - 1], ids[-1]]))
+            if len(ids) > max_summary_tokens:  # a summary that is cut ends in the end token all the same
+                ids = [*ids[: max_summary_tokens - 1], ids[-1]]
+            self.summaries.append(array("i", ids))
 
     def __len__(self) -> int:
         return len(self.documents)

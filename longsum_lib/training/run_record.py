@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from longsum_lib.errors import OptionError
+from longsum_lib.errors import Option, OptionError
 from longsum_lib.places import Lock, replacing
 
 FILE = "run.json"
@@ -74,7 +74,9 @@ def settle_run(
         key = refused[0]
         raise OptionError(
             f"{output} holds a run with another {key} ({found.get(key)!r}, now {now.get(key)!r}); use the same, or "
-            "another folder; --accept-changes (accept_changes=True) goes on and keeps both"
+            "another folder; ",
+            Option("accept_changes", True),
+            " goes on and keeps both",
         )
     if different:
         then = {key: [found.get(key), now.get(key)] for key in different}

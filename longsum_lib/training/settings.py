@@ -1,4 +1,4 @@
-"""How to fine-tune: the settings of :func:`~longsum_lib.training.fine_tune.fine_tune`; imports no torch."""
+"""How to fine-tune: the settings of :func:`~longsum_lib.training.fine_tuning.fine_tune`; imports no torch."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ class FineTuning:
         for name in ("epochs", "learning_rate"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
-                raise OptionError(f"{name} is {value!r}, expected a number above 0")
+                raise OptionError(option=name, got=value, expected="a number above 0")
         for name in ("warmup", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
-                raise OptionError(f"{name} is {getattr(self, name)!r}, expected at least 0 and below 1")
+                raise OptionError(option=name, got=getattr(self, name), expected="at least 0 and below 1")
 
 
 def _check_counts(settings: FineTuning, least: int, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            raise OptionError(f"{name} is {value!r}, expected a whole number of at least {least}")
+            raise OptionError(option=name, got=value, expected=f"a whole number of at least {least}")

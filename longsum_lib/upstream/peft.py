@@ -55,10 +55,10 @@ def advise(model: nn.Module) -> None:
     Args:
         model: has ``encoder`` and ``decoder``.
     """
-    encoder, decoder = model.encoder, model.decoder
+    encoder, decoder = model.get_submodule("encoder"), model.get_submodule("decoder")
     if "peft" not in sys.modules or getattr(model, "_adapters_seen", False) or not has_adapters(decoder):
         return
-    model._adapters_seen = True
+    vars(model)["_adapters_seen"] = True
     if not has_adapters(encoder):
         from torch import nn
 

@@ -10,7 +10,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 @functools.cache
-def fused_attention(device: str) -> tuple[Callable, Callable] | None:
+def fused_attention(device: str) -> tuple[Callable[..., Any], Callable[..., Any]] | None:
     """Return the fused kernel that also gives the log-sum-exp, forward and backward; ``None`` where it is gone.
 
     Args:
@@ -34,7 +34,7 @@ def fused_attention(device: str) -> tuple[Callable, Callable] | None:
 
 
 @functools.cache
-def few_rows_linear() -> Callable | None:
+def few_rows_linear() -> Callable[..., Any] | None:
     """Return oneDNN's product of a few rows with a large matrix; ``None`` where it is gone."""
     import torch
 
@@ -43,7 +43,46 @@ def few_rows_linear() -> Callable | None:
     return _operator("mkldnn", "_linear_pointwise", "attr", "scalars", "algorithm")
 
 
-def _operator(space: str, name: str, *arguments: str) -> Callable | None:
+def nothing_drawn_without_memory() -> AbstractContextManager[Any]:
+    """Leave out random first weights of tensors on the device ``meta``, which have no memory to hold them.
+
+    Modules draw them when they are made, even where a checkpoint's weights come next. Without memory nothing is
+    drawn, but torch imports its compiler to find that out: a second, for each process that loads a model.
+    """
+    from torch.overrides import TorchFunctionMode
+
+    class Skip(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if getattr(func, "__name__", "") in _DRAWING:
+                tensor = args[0] if args else (kwargs or {}).get("tensor")
+                if getattr(tensor, "is_meta", False):
+                    return tensor
+            return func(*args, **(kwargs or {}))
+
+    return Skip()
+
+
+_DRAWING = frozenset({"normal_", "uniform_", "kaiming_uniform_", "xavier_uniform_", "trunc_normal_"})
+
+
+@functools.cache
+def int8_product() -> Callable[..., Any] | None:
+    """Return torch's product of bf16 rows with an int8 weight and its scales; ``None`` where it is gone."""
+    import torch
+
+    return _operator("aten", "_weight_int8pack_mm", "mat2", "scales") and torch._weight_int8pack_mm
+
+
+@functools.cache
+def has_tiles() -> bool:
+    """Tell whether the processor has AMX: Intel's, on which torch's own product of one row is the fastest."""
+    import torch
+
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(supported and supported())
+
+
+def _operator(space: str, name: str, *arguments: str) -> Callable[..., Any] | None:
     import torch
 
     packet = getattr(getattr(torch.ops, space), name, None)
@@ -67,7 +106,7 @@ def has_hooks(module: nn.Module) -> bool:
     return "forward" in own or any(own.get(name) and _looks(own[name]) for name in _HOOKS)
 
 
-def _looks(hooks: dict[int, Callable]) -> bool:
+def _looks(hooks: dict[int, Callable[..., Any]]) -> bool:
     return any(not getattr(hook, "keeps_nothing", False) for hook in hooks.values())
 
 
@@ -81,8 +120,9 @@ def has_global_hooks() -> bool:
 def tracing() -> bool:
     """Tell whether a tracer records what is done: ``torch.compile``, ``torch.export`` or ``torch.jit.trace``."""
     import torch
+    from torch.jit._trace import is_tracing
 
-    return torch.compiler.is_compiling() or (torch.jit.is_tracing() and not getattr(_inside, "operator", False))
+    return torch.compiler.is_compiling() or (is_tracing() and not getattr(_inside, "operator", False))
 
 
 def check_transforms() -> None:
@@ -145,7 +185,7 @@ def differentiating(function: Callable[[], Result]) -> Result:
         return function()
 
 
-def _autograd_again() -> AbstractContextManager:
+def _autograd_again() -> AbstractContextManager[None]:
     import torch
 
     keys, excluded = torch._C.DispatchKey, torch._C._dispatch_tls_local_exclude_set()

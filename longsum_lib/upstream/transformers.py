@@ -5,6 +5,7 @@ release     what it changed
 ==========  ===========================================================================================
 5.16.0      LongT5's config says ``scale_decoder_outputs``, and its embeddings are always one table. Before,
             a checkpoint that says ``tie_word_embeddings: false`` got random ones.
+5.20.0      ``set_attn_implementation`` reaches parts of parts (T5Gemma 2's encoder of text).
 5.24.0      ``AutoModel….register`` takes transformers' own configs (with ``exist_ok``); before, it skips them.
 5.24.0      A cache is called ``cache`` in ``forward``, ``generate`` and outputs; it was ``past_key_values``.
 5.24.0      ``gradient_checkpointing_enable`` became ``activation_checkpointing_enable``.
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedConfig, PreTrainedModel
     from transformers.cache_utils import Cache
-    from transformers.utils import ModelOutput
+    from transformers.utils.generic import ModelOutput
 
 OLD_NAMES = {"past_key_values": "cache"}
 """Keywords of ``forward`` by their names in older releases, which callers still use."""
@@ -62,7 +63,7 @@ reason. ``None`` and ``False`` ask for nothing and are taken."""
 @functools.cache
 def cache_name() -> str:
     """Return what ``generate`` and outputs call a cache: ``"cache"`` from 5.24 on, ``"past_key_values"`` before."""
-    from transformers.generation import GenerationMixin
+    from transformers.generation.utils import GenerationMixin
 
     names = inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
     return "cache" if "cache" in names else "past_key_values"
@@ -84,7 +85,7 @@ def beams_can_share() -> bool:
 
     Both or none must be replaced: where one is gone, each beam gets a copy of the document, which is slower and right.
     """
-    from transformers.generation import GenerationMixin
+    from transformers.generation.utils import GenerationMixin
 
     steps = ("_expand_inputs_for_generation", "_prepare_cache_for_generation")
     return all(callable(getattr(GenerationMixin, step, None)) for step in steps)
@@ -118,7 +119,7 @@ def make_known(classes: Mapping[str, Sequence[type[PreTrainedModel]]]) -> None:
                 getattr(auto._model_mapping, "_extra_content", {})[config_class] = model_class
 
 
-def _has_foreign_entry(auto: type, config_class: type) -> bool:
+def _has_foreign_entry(auto: type, config_class: type | None) -> bool:
     """Tell whether an ``AutoModel`` class builds another library's class for a kind of config."""
     mapping = getattr(auto, "_model_mapping", None)
     if mapping is None:  # private; without it, whoever came first is left alone
@@ -168,3 +169,13 @@ def checkpointing_off(model: PreTrainedModel) -> None:
     """Switch gradient checkpointing off again; see :func:`checkpointing_on`."""
     disable = getattr(model, "activation_checkpointing_disable", None) or model.gradient_checkpointing_disable
     disable()
+
+
+def use_attention(model: PreTrainedModel, name: str) -> None:
+    """Set the attention of a model and of every part in it, parts of parts included, to an implementation by name."""
+    from transformers import PreTrainedModel
+
+    model.set_attn_implementation(name)
+    for part in model.modules():
+        if isinstance(part, PreTrainedModel) and part.config._attn_implementation != name:
+            part.set_attn_implementation(name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from longsum_lib.errors import DocumentError, OptionError
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers.generation.utils import GenerationMixin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,7 +177,9 @@ def _weights(
         )
     inputs = writer._inputs([ids])
     with torch.inference_mode():
-        written = model.generate(**inputs, num_beams=num_beams, max_new_tokens=writer.max_new_tokens)
+        written = cast("GenerationMixin", model).generate(
+            **inputs, num_beams=num_beams, max_new_tokens=writer.max_new_tokens
+        )
         states = model.get_encoder()(**inputs)
         decoded = model(
             encoder_outputs=states,
@@ -197,8 +200,8 @@ def _words(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> tuple[list[
     groups: list[list[int]] = []
     before = ""
     for position in range(len(tokens)):
-        after = tokenizer.decode(
-            tokens[: position + 1], skip_special_tokens=True, clean_up_tokenization_spaces=False
+        after = str(
+            tokenizer.decode(tokens[: position + 1], skip_special_tokens=True, clean_up_tokenization_spaces=False)
         ).replace("<n>", "\n")
         piece, before = after[len(before) :], after
         for part, is_new in _split(piece, starts_word=not words):

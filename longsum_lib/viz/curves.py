@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def draw_cost(
-    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float | None]]],
     *,
     ylabel: str,
     xlabel: str = "input length (tokens)",

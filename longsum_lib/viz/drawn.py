@@ -110,7 +110,7 @@ def collection_of(collection: Any) -> dict[str, Any]:
 
 def image_of(image: Any) -> dict[str, Any]:
     """Return the cells of an image, where they lie and how values become colours."""
-    cells = np.asarray(np.ma.filled(np.ma.asarray(image.get_array(), dtype=float), np.nan))
+    cells: np.ndarray = np.asarray(np.ma.filled(np.ma.asarray(image.get_array(), dtype=float), np.nan))
     return {
         "shape": list(cells.shape),
         "cells": numbers(cells),

@@ -1,21 +1,42 @@
 """Attention patterns as matrices of kinds: which keys a query sees, and why.
 
-Each function writes down one mechanism's formula for small lengths, for pictures. ``tests/test_viz.py`` holds
-them equal to the boolean matrices of :mod:`longsum_lib.attention.patterns`. The codes are those of
-:data:`longsum_lib.viz.palette.KINDS`; rows are queries, columns are keys.
+Who sees whom is what :mod:`longsum_lib.attention.patterns` says; here it is only told of which kind a key is. The codes
+are those of :data:`longsum_lib.viz.palette.KINDS`; rows are queries, columns are keys.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from longsum_lib.attention import patterns
+from longsum_lib.errors import OptionError
 from longsum_lib.viz.palette import GLOBAL, LOCAL, NONE, PADDING, RANDOM, SELECTED
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
-def full_kinds(length: int) -> np.ndarray:
+
+def plain_kinds(sees: torch.Tensor, num_globals: int = 0) -> NDArray[np.int8]:
+    """Tell the kinds of a pattern in which every key is near, but for global tokens in front.
+
+    Args:
+        sees: ``(rows, columns)`` bool, as a function of :mod:`longsum_lib.attention.patterns` returns it.
+        num_globals: How many rows and columns in front are those of global tokens.
+
+    Returns:
+        The same shape, int8 codes: "global" for what they see and who sees them, "local" for the rest.
+    """
+    kinds = np.where(sees.numpy(), LOCAL, NONE).astype(np.int8)
+    for part in (kinds[:num_globals], kinds[:, :num_globals]):
+        part[part == LOCAL] = GLOBAL
+    return kinds
+
+
+def full_kinds(length: int) -> NDArray[np.int8]:
     """Full attention: every query sees every key.
 
     Args:
@@ -24,15 +45,14 @@ def full_kinds(length: int) -> np.ndarray:
     Returns:
         ``(length, length)`` int8, all "local" (one kind of key only).
     """
-    return np.full((length, length), LOCAL, dtype=np.int8)
+    return plain_kinds(patterns.full(length))
 
 
 def sliding_window_kinds(
     length: int, window: int, global_positions: Iterable[int] = (), real_length: int | None = None
-) -> np.ndarray:
-    """Sliding window with global tokens (Longformer, LED).
+) -> NDArray[np.int8]:
+    """Sliding window with global tokens (Longformer, LED), see :func:`.patterns.sliding_window`.
 
-    Query ``i`` sees the keys ``j`` with ``|i - j| <= window`` and every global token; a global query sees all.
     A local query counts a global key once, as "global".
 
     Args:
@@ -44,22 +64,19 @@ def sliding_window_kinds(
     Returns:
         ``(length, length)`` int8 of kind codes.
     """
-    i, j = _positions(length)
-    kinds = np.where(abs(i - j) <= window, LOCAL, NONE).astype(np.int8)
-    chosen = sorted(set(global_positions))
-    kinds[:, chosen] = GLOBAL
-    kinds[chosen, :] = GLOBAL
+    is_global = torch.zeros(length, dtype=torch.bool)
+    is_global[sorted(set(global_positions))] = True
+    either = is_global[:, None] | is_global[None, :]
+    kinds = plain_kinds(patterns.sliding_window(length, window, is_global=is_global))
+    kinds[either.numpy()] = GLOBAL
     if real_length is not None:
         kinds[real_length:, :] = PADDING
         kinds[:, real_length:] = PADDING
     return kinds
 
 
-def block_local_kinds(length: int, block_size: int, *, shifted: bool = False, num_globals: int = 0) -> np.ndarray:
-    """Block-local attention with global tokens of its own (PEGASUS-X).
-
-    Token ``i`` sees the tokens of its own block, ``(i + offset) // block_size``, and all global tokens, which are
-    rows and columns of their own before the tokens. On every second layer the offset is half a block.
+def block_local_kinds(length: int, block_size: int, *, shifted: bool = False, num_globals: int = 0) -> NDArray[np.int8]:
+    """Block-local attention with global tokens of its own (PEGASUS-X), see :func:`.patterns.block_local`.
 
     Args:
         length: Number of tokens.
@@ -70,17 +87,14 @@ def block_local_kinds(length: int, block_size: int, *, shifted: bool = False, nu
     Returns:
         ``(num_globals + length, num_globals + length)`` int8 of kind codes.
     """
-    offset = block_size // 2 if shifted else 0
-    i, j = _positions(length)
-    same = (i + offset) // block_size == (j + offset) // block_size
-    return _with_globals(np.where(same, LOCAL, NONE), num_globals)
+    sees = patterns.block_local(length, block_size, stagger=shifted, num_globals=num_globals)
+    return plain_kinds(sees, num_globals)
 
 
-def transient_global_kinds(length: int, radius: int, global_block_size: int) -> np.ndarray:
-    """Local window with transient global keys (LongT5).
+def transient_global_kinds(length: int, radius: int, global_block_size: int) -> NDArray[np.int8]:
+    """Local window with transient global keys (LongT5), see :func:`.patterns.transient_global`.
 
-    Query ``i`` sees the keys ``j`` with ``|i - j| <= radius`` and one summary of every block of
-    ``global_block_size`` tokens. The summaries are keys only: extra columns, before the tokens, without rows.
+    The summaries are keys only: extra columns, before the tokens, without rows.
 
     Args:
         length: Number of tokens.
@@ -90,10 +104,9 @@ def transient_global_kinds(length: int, radius: int, global_block_size: int) -> 
     Returns:
         ``(length, length // global_block_size + length)`` int8 of kind codes.
     """
-    i, j = _positions(length)
-    local = np.where(abs(i - j) <= radius, LOCAL, NONE)
-    side = np.full((length, length // global_block_size), GLOBAL)
-    return np.concatenate([side, local], axis=1).astype(np.int8)
+    kinds = plain_kinds(patterns.transient_global(length, radius, global_block_size))
+    near, transient = kinds[:, :length], kinds[:, length:]
+    return np.concatenate([np.where(transient == LOCAL, GLOBAL, NONE), near], axis=1).astype(np.int8)
 
 
 def lsg_kinds(
@@ -102,36 +115,34 @@ def lsg_kinds(
     *,
     sparse_block_size: int,
     sparsity_factor: int,
+    sparsity_type: str = "stride",
     num_globals: int = 1,
     head: int = 0,
-) -> np.ndarray:
-    """Local-sparse-global attention (LSG) with strided selection.
+) -> NDArray[np.int8]:
+    """Local-sparse-global attention (LSG), see :func:`.patterns.lsg`.
 
-    A block of queries sees its own block and both neighbours, all global tokens, and on each side
-    ``sparse_block_size`` tokens selected from beyond the neighbours, one in ``sparsity_factor``. Head ``h`` takes
-    the tokens ``t * sparsity_factor + h % sparsity_factor``. Global tokens are rows and columns before the tokens.
+    Global tokens are rows and columns before the tokens.
 
     Args:
-        length: Number of tokens, a multiple of ``block_size``.
+        length: Number of tokens.
         block_size: Tokens a block.
         sparse_block_size: Selected tokens on each side.
         sparsity_factor: One token in this many is selected.
+        sparsity_type: How they are selected.
         num_globals: Number of global tokens.
         head: Which head's choice to show.
 
     Returns:
         ``(num_globals + length, num_globals + length)`` int8 of kind codes.
     """
-    step = block_size // sparsity_factor
-    block = np.arange(length)[:, None] // block_size
-    key = np.arange(length)[None, :]
-    is_local = (key >= (block - 1) * block_size) & (key < (block + 2) * block_size)
-    slot = key // sparsity_factor
-    left = (slot >= (block - 1) * step - sparse_block_size) & (slot < (block - 1) * step)
-    right = (slot >= (block + 2) * step) & (slot < (block + 2) * step + sparse_block_size)
-    is_selected = (key % sparsity_factor == head % sparsity_factor) & (left | right)
-    kinds = np.where(is_local, LOCAL, np.where(is_selected, SELECTED, NONE))
-    return _with_globals(kinds, num_globals)
+    sparse = {
+        "sparse_block_size": sparse_block_size,
+        "sparsity_factor": sparsity_factor,
+        "sparsity_type": sparsity_type,
+    }
+    sees = patterns.lsg(length, block_size, num_global_tokens=num_globals, head=head, **sparse)
+    near = plain_kinds(patterns.lsg(length, block_size, num_global_tokens=num_globals), num_globals)
+    return np.where(sees.numpy() & (near == NONE), SELECTED, near).astype(np.int8)
 
 
 def big_bird_kinds(
@@ -142,13 +153,9 @@ def big_bird_kinds(
     random_blocks: str = "seeded",
     seed: int = 0,
     head: int = 0,
-    table: Any = None,
-) -> np.ndarray:
-    """BigBird: own block and both neighbours, first and last block, and random blocks.
-
-    The first and the last block see everything. The random blocks are those of
-    :func:`longsum_lib.attention.patterns.big_bird` and of the models, or of a table. Up to
-    ``(5 + 2 * num_random_blocks) * block_size`` tokens every token sees every other, all "local".
+    table: ArrayLike | None = None,
+) -> NDArray[np.int8]:
+    """BigBird: own block and both neighbours, first and last block, and random blocks; see :func:`.patterns.big_bird`.
 
     Args:
         length: Number of tokens; the last block may be cut.
@@ -164,32 +171,22 @@ def big_bird_kinds(
         ``(length, length)`` int8 of kind codes. A random block that is seen anyway keeps its other kind.
 
     Raises:
-        ValueError: If the table is not of these blocks, or there are too few blocks to choose from.
+        OptionError: If the table is not of these blocks, or there are too few blocks to choose from.
     """
     count = -(-length // block_size)
-    if table is None:
+    if table is not None:
+        drawn = torch.as_tensor(np.asarray(table))
+        if drawn.ndim != 3 or drawn.shape[1] != count or drawn.shape[0] <= head:
+            shape = tuple(drawn.shape)
+            raise OptionError(f"table has shape {shape}, expected (more than {head}, {count}, random blocks)")
+        sees = patterns.big_bird_counts(length, block_size, drawn[head : head + 1])[0] > 0
+    else:
+        random = {"num_random_blocks": num_random_blocks, "random_blocks": random_blocks, "seed": seed, "head": head}
+        sees = patterns.big_bird(length, block_size, **random)
         if length <= (5 + 2 * num_random_blocks) * block_size:
-            return full_kinds(length)
-        from longsum_lib.attention.random_blocks import random_block_table
-
-        sizes = {"seed": seed, "block_size": block_size}
-        table = random_block_table(random_blocks, count, head + 1, num_random_blocks, **sizes)
-    table = np.asarray(table)
-    if table.ndim != 3 or table.shape[1] != count or table.shape[0] <= head:
-        raise ValueError(f"table has shape {table.shape}, expected (more than {head}, {count}, random blocks)")
-    row, column = _positions(count)
-    blocks = np.full((count, count), NONE, dtype=np.int8)
-    np.put_along_axis(blocks, table[head], RANDOM, axis=1)
-    blocks[abs(row - column) <= 1] = LOCAL
-    blocks[:, [0, -1]] = blocks[[0, -1], :] = GLOBAL
-    return blocks.repeat(block_size, axis=0).repeat(block_size, axis=1)[:length, :length]
-
-
-def _positions(length: int) -> tuple[np.ndarray, np.ndarray]:
-    positions = np.arange(length)
-    return positions[:, None], positions[None, :]
-
-
-def _with_globals(kinds: np.ndarray, num_globals: int) -> np.ndarray:
-    """Put global rows and columns before the tokens'."""
-    return np.pad(kinds, ((num_globals, 0), (num_globals, 0)), constant_values=GLOBAL).astype(np.int8)
+            return plain_kinds(sees)
+    block = np.arange(length) // block_size
+    end = (block == 0) | (block == count - 1)
+    near = abs(block[:, None] - block[None, :]) <= 1
+    why = np.where(end[:, None] | end[None, :], GLOBAL, np.where(near, LOCAL, RANDOM))
+    return np.where(sees.numpy(), why, NONE).astype(np.int8)

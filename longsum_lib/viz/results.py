@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-Row = dict[str, object]
+Row = dict[str, Any]
+"""One case: columns and their values as JSON has them; which columns there are depends on the table."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # A clone has the newest files; an installed package carries a copy of the stored one.
@@ -27,29 +29,32 @@ class Results:
         content: the file as it is.
     """
 
-    content: dict[str, object]
+    content: dict[str, Any]
 
     @property
-    def machine(self) -> dict[str, object]:
+    def machine(self) -> dict[str, str | int]:
         """Processor, cores, instruction sets, memory."""
-        return self.content["machine"]
+        machine: dict[str, str | int] = self.content["machine"]
+        return machine
 
     @property
     def versions(self) -> dict[str, str]:
         """Versions of Python, this library and its dependencies."""
-        return self.content["versions"]
+        versions: dict[str, str] = self.content["versions"]
+        return versions
 
     @property
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, str | int | float]:
         """What was the same in all cases: width, window, seed."""
-        return self.content["settings"]
+        settings: dict[str, str | int | float] = self.content["settings"]
+        return settings
 
     @property
     def tables(self) -> list[str]:
         """Names of the tables."""
         return [name for name, value in self.content.items() if isinstance(value, list)]
 
-    def rows(self, table: str, **where: object) -> list[Row]:
+    def rows(self, table: str, **where: str | int | float | bool | None) -> list[Row]:
         """Return the rows of a table whose columns equal what is asked for.
 
         Args:
@@ -66,7 +71,7 @@ class Results:
             raise KeyError(f"no table {table!r} in these results; there are: {', '.join(self.tables)}")
         return [row for row in self.content[table] if all(row.get(k) == v for k, v in where.items())]
 
-    def row(self, table: str, **where: object) -> Row:
+    def row(self, table: str, **where: str | int | float | bool | None) -> Row:
         """Return the one row of a table that fits.
 
         Raises:
@@ -78,7 +83,9 @@ class Results:
             raise KeyError(f"{len(found)} rows of {table} have {asked or 'no condition'}; expected exactly one")
         return found[0]
 
-    def series(self, table: str, x: str, y: str, **where: object) -> tuple[list[object], list[object]]:
+    def series(
+        self, table: str, x: str, y: str, **where: str | int | float | bool | None
+    ) -> tuple[list[Any], list[Any]]:
         """Return two columns of the rows that fit, for :func:`.curves.draw_cost`.
 
         A value that was not measured is ``None``.

@@ -6,6 +6,11 @@ import pytest
 import torch
 from company import EACH, LSG_ENCODERS, both, document, encoder_of, layers_of, logits_of, near, ours_of
 
+from longsum_lib import load, load_tokenizer, make_document, summarize
+from longsum_lib.generation.evidence import cite
+from longsum_lib.loading.checkpoint_files import bundled_models
+from longsum_lib.upstream.accelerate import running_device
+
 accelerate = pytest.importorskip("accelerate")
 
 
@@ -53,6 +58,21 @@ def test_attention_weights_of_an_offloaded_model(name, tmp_path):
         found = offloaded(model, "disk_offload", tmp_path)(**given, **ask)
     near(found.logits, expected.logits, 1e-5)
     assert len(found.encoder_attentions) == len(expected.encoder_attentions)
+
+
+@pytest.mark.parametrize("kind", ["cpu_offload", "disk_offload"])
+@pytest.mark.parametrize("name", sorted(bundled_models()))
+def test_an_offloaded_model_summarizes_and_says_where_from(name, kind, tmp_path):
+    text = make_document(seed=1, length=600, split="test").text
+    options = {"tokenizer": load_tokenizer(name), "max_new_tokens": 8}
+    model = load(name, device="cpu", dtype="fp32")
+    wanted = summarize(text, model, **options)
+    away = offloaded(model, kind, tmp_path)
+    assert away.device.type == "meta"
+    assert running_device(away) == torch.device("cpu")
+    assert summarize(text, away, **options).text == wanted.text
+    places = [cite(wanted.text, text, model=one, tokenizer=options["tokenizer"]) for one in (model, away)]
+    assert places[0] == places[1]
 
 
 def test_a_layer_that_is_called_once_brings_its_weights_once(tmp_path):

@@ -160,7 +160,7 @@ def test_adapters_in_the_decoder_alone_are_told_once(name, told, caplog):
 
 
 def test_lora_of_this_library_reaches_the_global_projections():
-    from longsum_lib.training.fine_tune import add_lora
+    from longsum_lib.training.fine_tuning import add_lora
 
     adapted = {name for name, _ in add_lora(ours_of("led"), 2).named_parameters() if "lora_A" in name}
     for part in ("query", "value", "query_global", "key_global", "value_global"):

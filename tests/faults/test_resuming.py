@@ -20,7 +20,7 @@ from longsum_lib.evaluation import SummaryStore
 from longsum_lib.loading.checkpoint_files import content_of
 from longsum_lib.places import Lock, work_folder
 from longsum_lib.training import FineTuning
-from longsum_lib.training.fine_tune import fine_tune
+from longsum_lib.training.fine_tuning import fine_tune
 from longsum_lib.training.run_record import writing_to
 
 ROOT = Path(__file__).resolve().parent.parent.parent

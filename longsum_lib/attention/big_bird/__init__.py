@@ -1,10 +1,5 @@
 """Blocks: a window, the ends, and random ones: BigBird."""
 
-from longsum_lib._lazy import attach
+import lazy_loader
 
-_EXPORTS = {
-    "big_bird_attention": "longsum_lib.attention.big_bird.attention",
-    "big_bird_weights": "longsum_lib.attention.big_bird.attention",
-}
-
-__all__ = attach(__name__, _EXPORTS)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

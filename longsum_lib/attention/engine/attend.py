@@ -16,17 +16,21 @@ The merged output and the merged log-sum-exp are all that the backward pass of e
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from longsum_lib.attention.engine.bias import add_bias_gradient, piece_bias
+from longsum_lib.attention.engine.checks import check_key_sets
 from longsum_lib.attention.engine.chosen import ROWS_PER_COPY, add_chosen, chosen_blocks
 from longsum_lib.attention.engine.kernels.base import Kernel
-from longsum_lib.attention.engine.kernels.choose import choose_kernel
+from longsum_lib.attention.engine.kernels.choose import choose_kernel, plain_kernel
+from longsum_lib.attention.engine.kernels.grouped import Grouped
 from longsum_lib.attention.engine.key_sets import (
     ROWS_PER_CALL,
+    Documents,
     KeySet,
     Piece,
     Span,
@@ -36,6 +40,7 @@ from longsum_lib.attention.engine.key_sets import (
     real_spans,
     strided_blocks,
 )
+from longsum_lib.attention.engine.sinks import add_sinks, sinks_gradient
 from longsum_lib.upstream.torch import check_transforms
 
 # A kernel that stores scores is given so many of them at a time: 16 MiB stay near the processor's cache.
@@ -46,15 +51,31 @@ SCORES_PER_CALL_ON_GPU = 2**26
 KEYS_TO_COPY = 1024
 
 
+class _Spans(NamedTuple):
+    """Where the real queries and, for each key set, the keys that may be seen lie: one span a sequence.
+
+    Reading them makes the processor wait for the device, so it is done once a step: the backward pass has the same.
+    """
+
+    queries: list[Span]
+    visible: list[list[Span]]
+
+    @classmethod
+    def of(cls, query: Tensor, sets: Sequence[KeySet], attend: Tensor | None) -> _Spans:
+        batch, _, length, _ = query.shape
+        visible = [_chosen_spans(s) or real_spans(s.attend, batch, s.key.shape[2]) for s in sets]
+        return cls(real_spans(attend, batch, length), visible)
+
+
 class _Plan:
     """The kernel calls of one attention: which rows, which keys, which mask."""
 
-    def __init__(self, query: Tensor, sets: Sequence[KeySet], attend: Tensor | None):
-        batch, _, length, _ = query.shape
-        self.sets = sets
+    def __init__(
+        self, query: Tensor, sets: Sequence[KeySet], spans: _Spans, documents: Documents | None = None
+    ) -> None:
+        self.sets, self.documents = sets, documents
         self.heads, self.on_cpu = query.shape[1], query.device.type == "cpu"
-        self.queries = real_spans(attend, batch, length)
-        self.visible = [_chosen_spans(s) or real_spans(s.attend, batch, s.key.shape[2]) for s in sets]
+        self.queries, self.visible = spans
 
     def calls(self, batch: int, makes_scores: Sequence[bool]) -> Iterator[tuple[int, Piece, bool]]:
         """Yield the set's index, the piece, and whether some keys in between may not be seen.
@@ -63,11 +84,22 @@ class _Plan:
             batch: index of the sequence.
             makes_scores: for each set, whether its kernel stores the scores: then fewer rows make a call.
         """
+        if self.documents is None:
+            yield from self._document_calls(batch, makes_scores, None)
+            return
+        for document in self.documents.spans[batch]:
+            yield from self._document_calls(batch, makes_scores, document)
+
+    def _document_calls(
+        self, batch: int, makes_scores: Sequence[bool], document: tuple[int, int] | None
+    ) -> Iterator[tuple[int, Piece, bool]]:
         for index, keys in enumerate(self.sets):
             visible, queries = self.visible[index][batch], self.queries[batch]
             if keys.asking is not None:
-                first, end = keys.asking[batch]
-                queries = Span(max(first, queries.first), min(end, queries.end), queries.holes)
+                queries = queries.cut(*keys.asking[batch])
+            if document is not None and self.documents is not None:
+                visible = visible.cut(*document)
+                queries = queries.cut(*(edge - self.documents.offset for edge in document))
             rows = ROWS_PER_CALL if keys.chosen is None else ROWS_PER_COPY
             if makes_scores[index] or (visible.holes and keys.bias is not None):
                 scores = SCORES_PER_CALL if self.on_cpu else SCORES_PER_CALL_ON_GPU
@@ -101,7 +133,9 @@ def merge_partial(out: Tensor, total: Tensor, part: Tensor, part_total: Tensor) 
     torch.logaddexp(total, part_total, out=total)
 
 
-def _forward(query: Tensor, plan: _Plan, kernel: Kernel, attend: Tensor | None) -> tuple[Tensor, Tensor]:
+def _forward(
+    query: Tensor, plan: _Plan, kernel: Kernel, attend: Tensor | None, sinks: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     batch, length = query.shape[0], query.shape[2]
     results = None
     makes_scores = [kernel.makes_scores] * len(plan.sets)
@@ -124,6 +158,8 @@ def _forward(query: Tensor, plan: _Plan, kernel: Kernel, attend: Tensor | None) 
             else:
                 merge_partial(rows, totals, part, part_total)
     out, total = results or _no_results(query, plan)
+    if sinks is not None:
+        add_sinks(out, total, sinks)
     for b in range(batch):
         if plan.queries[b].holes:
             out[b].masked_fill_(~attend[b, None, :, None], 0.0)
@@ -196,45 +232,62 @@ def _backward(
     return grad_query, grad_sets, grad_bias
 
 
+@dataclass(frozen=True)
+class _How:
+    """What an attention does besides its tensors.
+
+    Attributes:
+        geometry: the fields of each key set that are no tensors of its own.
+        kernel: what computes a piece.
+        spans: what is real of queries and keys.
+        documents: packed documents of each sequence, see :func:`block_attention`.
+    """
+
+    geometry: list[dict[str, Any]]
+    kernel: Kernel
+    spans: _Spans
+    documents: Documents | None
+
+    def sets(self, tensors: Sequence[Tensor]) -> list[KeySet]:
+        return [
+            KeySet(tensors[4 * i], tensors[4 * i + 1], **shape, bias=tensors[4 * i + 2], attend=tensors[4 * i + 3])
+            for i, shape in enumerate(self.geometry)
+        ]
+
+
 class _BlockAttention(torch.autograd.Function):
     @staticmethod
-    def forward(query, attend, geometry, kernel, *tensors):
-        sets = _unpack(geometry, tensors)
-        return _forward(query, _Plan(query, sets, attend), kernel, attend)
+    def forward(query, attend, sinks, how, *tensors):
+        plan = _Plan(query, how.sets(tensors), how.spans, how.documents)
+        return _forward(query, plan, how.kernel, attend, sinks)
 
     @staticmethod
     def setup_context(ctx, inputs, outputs):  # apart from `forward`, as `torch.func.grad` needs it
-        query, attend, ctx.geometry, ctx.kernel, *tensors = inputs
+        query, _, sinks, ctx.how, *tensors = inputs
         out, total = outputs
         ctx.mark_non_differentiable(total)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(query, attend, out, total, *tensors)
+        ctx.save_for_backward(query, out, total, *tensors, sinks)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad, _):
         if grad is None:
             return (None,) * len(ctx.needs_input_grad)
-        query, attend, out, total, *tensors = ctx.saved_tensors
-        sets = _unpack(ctx.geometry, tensors)
+        query, out, total, *tensors, sinks = ctx.saved_tensors
+        sets = ctx.how.sets(tensors)
         learned = [ctx.needs_input_grad[4 + 4 * i + 2] for i in range(len(sets))]
-        plan = _Plan(query, sets, attend)
-        grad_query, grad_sets, grad_bias = _backward(_whole_rows(grad), query, out, total, plan, ctx.kernel, learned)
+        plan, grad = _Plan(query, sets, ctx.how.spans, ctx.how.documents), _whole_rows(grad)
+        grad_query, grad_sets, grad_bias = _backward(grad, query, out, total, plan, ctx.how.kernel, learned)
+        grad_sinks = None if sinks is None else sinks_gradient(grad, out, total, sinks)
         grads: list[Tensor | None] = []
         for keys, (grad_key, grad_value), bias in zip(sets, grad_sets, grad_bias, strict=True):
             bias = bias.to(keys.bias.dtype) if bias is not None else None
             grads += [grad_key.to(keys.key.dtype), grad_value.to(keys.value.dtype), bias, None]
-        return grad_query.to(query.dtype), None, None, None, *grads
+        return grad_query.to(query.dtype), None, grad_sinks, None, *grads
 
 
-_GEOMETRY = ("block_size", "start", "step", "offset", "interleave", "asking", "chosen")
-
-
-def _unpack(geometry, tensors) -> list[KeySet]:
-    return [
-        KeySet(tensors[4 * i], tensors[4 * i + 1], **shape, bias=tensors[4 * i + 2], attend=tensors[4 * i + 3])
-        for i, shape in enumerate(geometry)
-    ]
+_GEOMETRY = ("block_size", "start", "step", "offset", "interleave", "asking", "chosen", "growing")
 
 
 def block_attention(
@@ -244,15 +297,22 @@ def block_attention(
     scale: float | None = None,
     attend: Tensor | None = None,
     dropout: float = 0.0,
+    softcap: float | None = None,
+    sinks: Tensor | None = None,
+    documents: Documents | None = None,
 ) -> Tensor:
     """Attend from every query to the union of its block's key sets; a key that is in two of them counts twice.
 
     Args:
         query: ``(batch, heads, length, head_dim)``, fp32, bf16 or fp16 (fp64 too).
-        key_sets: one or more; each with its own block size.
+        key_sets: one or more; each with its own block size. Their keys may have fewer heads than ``query``, a number
+            that divides it: query head ``h`` reads key head ``h // (heads / key_heads)``, and nothing is repeated.
         scale: factor of the dot product; ``None`` = ``head_dim ** -0.5``.
         attend: ``(batch, length)`` bool, ``True`` for real queries; the rows of others are zeros.
         dropout: probability of dropping an attention weight (only while training).
+        softcap: bound ``c`` of the scaled scores: ``c · tanh(score / c)``, before the bias.
+        sinks: ``(heads,)``, learned scores that take weight and give nothing.
+        documents: packed documents: a query sees the keys of its own document only.
 
     Returns:
         ``(batch, heads, length, head_dim)`` in the dtype of ``query``; zeros in rows that see no key. In memory
@@ -267,15 +327,28 @@ def block_attention(
     Source:
         Merging by log-sum-exp: Milakov and Gimelshein 2018, FlashAttention, ring attention.
     """
-    _check(query, key_sets, attend)
-    kernel = choose_kernel(query, _scale(query, scale), dropout)
+    check_key_sets(query, key_sets, attend)
+    kernel = _kernel(query, key_sets, scale, dropout, softcap)
     geometry, tensors = [], []
     for keys in key_sets:
-        geometry.append({name: getattr(keys, name) for name in _GEOMETRY} | {"size": keys.width})
+        size = keys.size if keys.growing else keys.width
+        geometry.append({name: getattr(keys, name) for name in _GEOMETRY} | {"size": size})
         attend_keys = None if keys.attend is None else keys.attend.contiguous()
         tensors += [_side_by_side(keys.key, keys), _side_by_side(keys.value, keys), keys.bias, attend_keys]
     check_transforms()
-    return _BlockAttention.apply(_whole_rows(query), attend, geometry, kernel, *tensors)[0]
+    how = _How(geometry, kernel, _Spans.of(query, key_sets, attend), documents)
+    return _BlockAttention.apply(_whole_rows(query), attend, sinks, how, *tensors)[0]
+
+
+def _kernel(
+    query: Tensor, key_sets: Sequence[KeySet], scale: float | None, dropout: float = 0.0, softcap: float | None = None
+) -> Kernel:
+    factor = _scale(query, scale)
+    if softcap is None and all(keys.value.shape[-1] == query.shape[-1] for keys in key_sets):
+        kernel = choose_kernel(query, factor, dropout)
+    else:  # no fused kernel caps scores, or takes values that are not as wide as the keys
+        kernel = plain_kernel(factor, dropout, softcap)
+    return kernel if all(keys.key.shape[1] == query.shape[1] for keys in key_sets) else Grouped(kernel)
 
 
 def block_attention_with_total(
@@ -287,11 +360,12 @@ def block_attention_with_total(
         The output of :func:`block_attention`, and ``(batch, heads, length)`` in at least fp32, ``-inf`` in rows that
         see no key. :func:`merge_partial` joins what was computed over disjoint keys.
     """
-    _check(query, key_sets, attend)
+    check_key_sets(query, key_sets, attend)
     query = _whole_rows(query)
     sets = [replace(keys, key=_whole_rows(keys.key), value=_whole_rows(keys.value)) for keys in key_sets]
     with torch.no_grad():
-        return _forward(query, _Plan(query, sets, attend), choose_kernel(query, _scale(query, scale), 0.0), attend)
+        plan = _Plan(query, sets, _Spans.of(query, sets, attend))
+        return _forward(query, plan, _kernel(query, sets, scale), attend)
 
 
 def _scale(query: Tensor, scale: float | None) -> float:
@@ -312,53 +386,3 @@ def _side_by_side(tensor: Tensor, keys: KeySet) -> Tensor:
     if often and tensor.stride(2) != tensor.shape[3] and tensor.device.type == "cpu" and tensor.dtype == torch.float32:
         return tensor.contiguous()
     return _whole_rows(tensor)
-
-
-def _check(query: Tensor, key_sets: Sequence[KeySet], attend: Tensor | None) -> None:
-    if not key_sets:
-        raise ValueError("block_attention got no key set; give at least one KeySet")
-    batch, heads, length, dim = query.shape
-    if attend is not None and tuple(attend.shape) != (batch, length):
-        raise ValueError(f"attend has shape {tuple(attend.shape)}, expected (batch, length) = {(batch, length)}")
-    for keys in key_sets:
-        expected = (batch, heads, keys.key.shape[2], dim)
-        if tuple(keys.key.shape) != expected or tuple(keys.value.shape) != expected:
-            raise ValueError(
-                f"key and value have shapes {tuple(keys.key.shape)} and {tuple(keys.value.shape)}; "
-                f"with a query of shape {tuple(query.shape)} both must be (batch, heads, keys, head_dim) = {expected}"
-            )
-        if keys.key.device != query.device:
-            raise ValueError(f"query is on {query.device}, key on {keys.key.device}; move them to one device")
-        if keys.block_size < 1 or keys.width < 0 or keys.step < 0:
-            raise ValueError(
-                f"block_size must be >= 1, size and step >= 0; got {keys.block_size}, {keys.width}, {keys.step}"
-            )
-        if keys.interleave < 1 or (keys.interleave > 1 and (keys.step or keys.offset)):
-            raise ValueError(
-                f"interleave is {keys.interleave} with step {keys.step} and offset {keys.offset}; "
-                "expected interleave >= 1, and step and offset 0 where it is more than 1"
-            )
-        if keys.chosen is not None:
-            _check_chosen(keys)
-        elif keys.bias is not None:
-            _check_bias(keys)
-
-
-def _check_bias(keys: KeySet) -> None:
-    shape, width = tuple(keys.bias.shape), keys.width
-    if len(shape) == 3 and shape[-1] == keys.block_size + width - 1:
-        return
-    if len(shape) != 5 or shape[-1] != width:
-        raise ValueError(
-            f"bias has shape {shape}, expected 5 dimensions broadcastable to (batch, heads, blocks, block_size, size), "
-            f"with size = {width}, or 3 with block_size + size - 1 = {keys.block_size + width - 1} last"
-        )
-
-
-def _check_chosen(keys: KeySet) -> None:
-    shape, heads = tuple(keys.chosen.shape), keys.key.shape[1]
-    if len(shape) != 3 or shape[0] not in (1, heads) or keys.bias is not None or keys.interleave > 1 or keys.step:
-        raise ValueError(
-            f"chosen has shape {shape}, expected (heads | 1, blocks, count) with {heads} heads, "
-            "and no bias, step or interleave beside it"
-        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +40,8 @@ class KeySet:
         chosen: ``(heads | 1, blocks, count)`` int64: block ``i`` of head ``h`` sees the ``count`` blocks of keys
             ``chosen[h, i]``, each ``block_size`` long, and nothing else. ``size`` is then ``count * block_size``;
             ``start``, ``step``, ``bias`` and ``interleave`` are not used.
+        growing: the windows keep their start and gain ``step`` keys a block: block ``i`` sees the keys ``start`` to
+            ``start + size + i * step``. Without ``bias`` and ``interleave``.
     """
 
     key: Tensor
@@ -54,10 +56,13 @@ class KeySet:
     interleave: int = 1
     asking: tuple[tuple[int, int], ...] | None = None
     chosen: Tensor | None = None
+    growing: bool = False
 
     @property
     def width(self) -> int:
-        """Keys in a whole window."""
+        """Keys in a whole window; where windows grow, in the largest there can be."""
+        if self.growing:
+            return self.key.shape[2]
         if self.chosen is not None:
             return self.chosen.shape[-1] * self.block_size
         return self.key.shape[2] if self.size is None else self.size
@@ -76,6 +81,10 @@ class Span:
     end: int
     holes: bool
 
+    def cut(self, first: int, end: int) -> Span:
+        """Return what lies in ``[first, end)``."""
+        return Span(max(first, self.first), max(first, min(end, self.end)), self.holes)
+
 
 def real_spans(attend: Tensor | None, batch: int, length: int) -> list[Span]:
     """Return the span of real positions of each sequence of a batch; ``None`` means that all are real."""
@@ -88,6 +97,19 @@ def real_spans(attend: Tensor | None, batch: int, length: int) -> list[Span]:
     end = length - attend.flip(1).to(torch.uint8).argmax(1)
     rows = torch.stack([first, end, counts]).tolist()  # one host synchronization for the whole batch
     return [Span(f, e, n < e - f) if n else Span(0, 0, False) for f, e, n in zip(*rows, strict=True)]
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Documents packed into the sequences of a batch: a query sees the keys of its own one.
+
+    Attributes:
+        spans: for each sequence first and end of its documents among the keys, in their order.
+        offset: position of the first query among the keys.
+    """
+
+    spans: Sequence[Sequence[tuple[int, int]]]
+    offset: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,6 +147,9 @@ def pieces(keys: KeySet, queries: Span, visible: Span, rows_per_call: int = ROWS
     if keys.interleave > 1:
         yield from _interleaved_pieces(keys, queries, visible, rows_per_call)
         return
+    if keys.growing:
+        yield from _growing_pieces(keys, queries, visible)
+        return
     size, step = keys.block_size, keys.step
     block = (queries.first + keys.offset) // size
     last = -(-(queries.end + keys.offset) // size)
@@ -155,6 +180,19 @@ def pieces(keys: KeySet, queries: Span, visible: Span, rows_per_call: int = ROWS
                 first_key - start,
             )
         block += 1
+
+
+def _growing_pieces(keys: KeySet, queries: Span, visible: Span) -> Iterator[Piece]:
+    """The same for windows that grow: each block is a piece of its own."""
+    size = keys.block_size
+    first_key = max(keys.start, visible.first)
+    for block in range((queries.first + keys.offset) // size, -(-(queries.end + keys.offset) // size)):
+        row = block * size - keys.offset
+        first_row, end_row = max(row, queries.first), min(row + size, queries.end)
+        end_key = min(keys.start + (keys.size or 0) + block * keys.step, visible.end)
+        if first_row < end_row and first_key < end_key:
+            place = (first_row, end_row - first_row, first_row - row, first_key, end_key - first_key)
+            yield Piece(block, 1, *place, first_key - keys.start)
 
 
 def _interleaved_pieces(keys: KeySet, queries: Span, visible: Span, rows_per_call: int) -> Iterator[Piece]:

@@ -1,9 +1,5 @@
 """Local, sparse and global tokens: LSG."""
 
-from longsum_lib._lazy import attach
+import lazy_loader
 
-_EXPORTS = {
-    "lsg_attention": "longsum_lib.attention.lsg.attention",
-}
-
-__all__ = attach(__name__, _EXPORTS)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

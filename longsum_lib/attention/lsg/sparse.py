@@ -14,6 +14,10 @@ import torch
 from torch import Tensor
 
 from longsum_lib.attention.lsg.kinds import SPARSITY_TYPES
+from longsum_lib.errors import Option, SizeError
+
+_TYPE, _BLOCK = Option("sparsity_type"), Option("block_size")
+_SPARSE, _FACTOR = Option("sparse_block_size"), Option("sparsity_factor")
 
 # Tokens that are selected from at once: the temporaries of one slab stay small whatever the length.
 TOKENS_PER_SLAB = 4096
@@ -84,17 +88,13 @@ def check_geometry(
     """
     kind = "none" if sparsity_type is None else sparsity_type
     if kind not in SPARSITY_TYPES:
-        raise ValueError(f"sparsity_type is {kind!r}, expected one of: {', '.join(SPARSITY_TYPES)}")
+        raise SizeError(_TYPE, f" is {kind!r}, expected one of: {', '.join(SPARSITY_TYPES)}")
     if block_size < 1 or sparse_block_size < 0 or sparsity_factor < 0:
-        raise ValueError(
-            f"block_size must be >= 1, sparse_block_size and sparsity_factor >= 0; "
-            f"got {block_size}, {sparse_block_size} and {sparsity_factor}"
-        )
+        got = f"got {block_size}, {sparse_block_size} and {sparsity_factor}"
+        raise SizeError(_BLOCK, " must be >= 1, ", _SPARSE, " and ", _FACTOR, f" >= 0; {got}")
     if sparsity_factor and block_size % sparsity_factor:
-        raise ValueError(
-            f"block_size is {block_size}, expected a multiple of sparsity_factor, {sparsity_factor}: "
-            "a block must hold whole groups"
-        )
+        of = f", {sparsity_factor}: a block must hold whole groups"
+        raise SizeError(_BLOCK, f" is {block_size}, expected a multiple of ", _FACTOR, of)
     if kind == "none" or sparse_block_size == 0 or sparsity_factor == 0:
         return None
     sparsity = Sparsity(kind, block_size, sparse_block_size, sparsity_factor)
@@ -107,33 +107,32 @@ def check_geometry(
 def _check_chunks(sparsity: Sparsity) -> None:
     chunk, factor = sparsity.chunk, sparsity.factor
     if sparsity.method in ("norm", "lsh") and chunk % factor:
-        raise ValueError(
-            f"{sparsity.kind!r} keeps 1 of {factor} keys of each {chunk} (the smaller of block_size and "
-            f"sparse_block_size), which is not a whole number; make sparse_block_size a multiple of {factor}"
-        )
+        kept = f"{sparsity.kind!r} keeps 1 of {factor} keys of each {chunk} (the smaller of "
+        fix = f" a multiple of {factor}"
+        raise SizeError(kept, _BLOCK, " and ", _SPARSE, "), which is not a whole number; make ", _SPARSE, fix)
     if sparsity.method == "lsh" and chunk < 2 * factor:
-        raise ValueError(
-            f"'lsh' needs two bins or more, but {chunk} tokens with sparsity_factor {factor} make {chunk // factor}; "
-            "take a smaller sparsity_factor"
-        )
+        bins = f" {factor} make {chunk // factor}; take a smaller "
+        raise SizeError(f"'lsh' needs two bins or more, but {chunk} tokens with ", _FACTOR, bins, _FACTOR)
+
+
+_ADVICE = (", or give ", Option("strict_geometry", False), " to compute the intended pattern all the same")
+
+
+def _sizes(sparsity: Sparsity) -> tuple[str, ...]:
+    return (_BLOCK, f" {sparsity.block_size}, ", _SPARSE, f" {sparsity.width}, ", _FACTOR, f" {sparsity.factor}")
 
 
 def _check_published(sparsity: Sparsity) -> None:
     step, width = sparsity.step, sparsity.width
-    sizes = f"block_size {sparsity.block_size}, sparse_block_size {width}, sparsity_factor {sparsity.factor}"
-    advice = "set strict_geometry=False to compute the intended pattern all the same"
     if step % 2:
         what = "shows blocks the wrong sparse keys on their right" if step == 1 else "fails"
-        raise ValueError(
-            f"{sizes}: the published LSG code {what}, because a block has {step} sparse keys, an odd number; "
-            f"choose sizes with block_size / sparsity_factor even, or {advice}"
-        )
+        reason = f": the published LSG code {what}, because a block has {step} sparse keys, an odd number"
+        raise SizeError(*_sizes(sparsity), f"{reason}; choose sizes with ", _BLOCK, " / ", _FACTOR, " even", *_ADVICE)
     if 4 * width <= 3 * step:
-        raise ValueError(
-            f"{sizes}: the published LSG code shows blocks the wrong sparse keys or none, because sparse_block_size "
-            f"is not above three quarters of block_size / sparsity_factor; choose at least {3 * step // 4 + 1}, "
-            f"or {advice}"
-        )
+        reason = (": the published LSG code shows blocks the wrong sparse keys or none, because ", _SPARSE)
+        above = (" is not above three quarters of ", _BLOCK, " / ", _FACTOR)
+        fix = f"; choose at least {3 * step // 4 + 1}"
+        raise SizeError(*_sizes(sparsity), *reason, *above, fix, *_ADVICE)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,9 +13,12 @@ from torch import Tensor
 from longsum_lib.attention import patterns
 from longsum_lib.attention.arguments import check_tensors
 from longsum_lib.attention.engine.attend import KeySet, block_attention
+from longsum_lib.attention.engine.band import band_attention, window_keys
 from longsum_lib.attention.engine.key_sets import ROWS_PER_CALL
 from longsum_lib.attention.engine.opaque import opaque
 from longsum_lib.attention.reference import dense_attention
+from longsum_lib.attention.sliding_window.checks import check_window_arguments
+from longsum_lib.attention.window_patterns import Window, sides
 from longsum_lib.upstream.torch import tracing
 
 BACKENDS = ("auto", "reference", "blocked", "flex")
@@ -24,7 +29,7 @@ def sliding_window_attention(
     key: Tensor,
     value: Tensor,
     *,
-    window: int,
+    window: Window,
     is_global: Tensor | None = None,
     global_query: Tensor | None = None,
     global_key: Tensor | None = None,
@@ -32,40 +37,53 @@ def sliding_window_attention(
     padding: Tensor | None = None,
     scale: float | None = None,
     dropout: float = 0.0,
+    sinks: Tensor | None = None,
+    softcap: float | None = None,
+    cu_seqlens: Tensor | None = None,
+    offset: int | None = None,
     backend: str = "auto",
 ) -> Tensor:
     r"""Attend to a window and to the global tokens; global tokens attend to everything.
 
-    A local query :math:`i` sees :math:`\{j : |i-j| \le w\} \cup G`, each key once; a global query sees all keys. Local
-    queries reach global tokens through ``key`` and ``value``; global queries use the ``global_*`` tensors.
+    A local query :math:`i` sees :math:`\{j : i-l \le j \le i+r\} \cup G`, each key once; a global query sees all
+    keys. Local queries reach global tokens through ``key`` and ``value``; global queries use the ``global_*`` tensors.
 
     Args:
         query: ``(batch, heads, length, head_dim)``, fp32, bf16 or fp16.
-        key: same shape.
-        value: same shape.
-        window: one-sided radius in tokens; the band is ``2 * window + 1`` wide.
+        key: ``(batch, key_heads, keys, head_dim)``. ``key_heads`` divides ``heads``; query head ``h`` reads key head
+            ``h // (heads / key_heads)``, and no key is repeated. More keys than queries: the queries continue a cache.
+        value: same shape as ``key``.
+        window: one-sided radius in tokens, the band is ``2 * window + 1`` wide; or ``(left, right)``, where
+            ``(w, 0)`` is causal. What decoders' configurations call a window of ``n`` is ``(n - 1, 0)``.
         is_global: ``(batch, length)`` bool, ``True`` for global tokens; any number, it may differ inside a batch.
         global_query: queries of global tokens, same shape as ``query``; ``None`` = ``query``.
         global_key: keys that global queries see; ``None`` = ``key``.
         global_value: values that global queries see; ``None`` = ``value``.
-        padding: ``(batch, length)`` bool, ``True`` for real tokens, wherever they stand. The others neither see nor
+        padding: ``(batch, keys)`` bool, ``True`` for real tokens, wherever they stand. The others neither see nor
             are seen, also where ``is_global`` names them.
         scale: factor of the dot product; ``None`` = ``head_dim ** -0.5``.
         dropout: probability of dropping an attention weight.
+        sinks: ``(heads,)``, learned scores that take weight and give nothing (gpt-oss).
+        softcap: bound ``c`` of the scaled scores, ``c · tanh(score / c)`` (Gemma 2).
+        cu_seqlens: ``(documents + 1,)`` int, where each document packed into the one sequence begins, and the end of
+            the last: a token sees its own document only. For a batch of 1, without global tokens.
+        offset: position of the first query among the keys; ``None`` = the queries are the last ones.
         backend: ``"reference"`` (dense oracle), ``"blocked"`` (any device), ``"flex"`` (FlexAttention) or ``"auto"``.
 
     Returns:
         ``(batch, heads, length, head_dim)`` in the dtype of ``query``; zeros in the rows of padding.
 
     Raises:
-        ValueError: if ``window < 0``, shapes disagree, or the backend is unknown or cannot do what is asked.
+        ValueError: if ``window < 0``, shapes disagree, options exclude each other, or the backend is unknown or
+            cannot do what is asked.
 
     Cost:
         time ``O(length · (window + globals))``; extra memory: the output and ``O(length · globals)`` numbers.
 
     Source:
         Beltagy, Peters and Cohan 2020, section 3.1. The reference code divides the query by ``sqrt(head_dim)``; here
-        the scale is applied to the scores. Rows of padding are zeros in both.
+        the scale is applied to the scores. Rows of padding are zeros in both. Windows of decoders: Jiang et al. 2023
+        (Mistral 7B), section 2; with sinks, OpenAI 2025 (gpt-oss), section 2.
 
     Example:
         >>> q, k, v = torch.randn(3, 1, 2, 100, 8)
@@ -73,9 +91,14 @@ def sliding_window_attention(
         torch.Size([1, 2, 100, 8])
     """
     own = {"global_query": global_query, "global_key": global_key, "global_value": global_value}
-    check_tensors(dropout, padding=padding, query=query, key=key, value=value, optional=own)
-    _check(query, key, value, window, is_global, padding, backend)
+    check_tensors(dropout, padding=padding, query=query, key=key, value=value, optional=own | {"sinks": sinks})
+    left, right = sides(window)
+    offset = check_window_arguments(query, key, value, is_global, padding, sinks, cu_seqlens, offset)
     scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
+    if backend not in BACKENDS:
+        raise ValueError(f"backend is {backend!r}, expected one of {', '.join(BACKENDS)}")
+    if backend == "reference" and dropout:
+        raise ValueError(f"backend 'reference' has no dropout, got dropout={dropout}; use 'blocked'")
     if is_global is not None and padding is not None:
         is_global = is_global & padding
     globals_ = (
@@ -83,20 +106,48 @@ def sliding_window_attention(
         key if global_key is None else global_key,
         value if global_value is None else global_value,
     )
+    task = Task(left, right, offset, is_global, padding, scale, dropout, softcap, sinks, cu_seqlens)
     if backend == "reference":
-        if dropout:
-            raise ValueError(f"backend 'reference' has no dropout, got dropout={dropout}; use 'blocked'")
-        return _reference(query, key, value, globals_, window, is_global, padding, scale)
+        return _reference(query, key, value, globals_, task)
     out = None
     if backend == "flex" or (backend == "auto" and choose_backend(query, dropout) == "flex"):
-        out = _try_flex(backend == "flex", query, key, value, window, is_global, padding, scale, dropout)
-    if out is None and tracing() and not dropout:
-        return _sliding_window_operator(query, key, value, *globals_, is_global, padding, window, scale)
+        out = _try_flex(backend == "flex", query, key, value, task)
+    if out is None and tracing() and not dropout and task.is_plain and key.shape == query.shape:
+        return _sliding_window_operator(query, key, value, *globals_, is_global, padding, left, scale)
     if out is None:
-        out = local_rows(query, key, value, window, is_global, padding, scale, dropout)
-    if is_global is None:
-        return out
-    return _overwrite_global_rows(out, globals_, is_global, padding, scale, dropout)
+        out = _local_rows(query, key, value, task)
+    return out if is_global is None else _overwrite_global_rows(out, globals_, task)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What :func:`sliding_window_attention` was asked for, besides queries, keys and values."""
+
+    left: int
+    right: int
+    offset: int
+    is_global: Tensor | None
+    padding: Tensor | None
+    scale: float
+    dropout: float = 0.0
+    softcap: float | None = None
+    sinks: Tensor | None = None
+    cu_seqlens: Tensor | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is what the encoders of this book do: a window of equal sides, and nothing new."""
+        news = (self.softcap, self.sinks, self.cu_seqlens)
+        return self.left == self.right and not self.offset and all(new is None for new in news)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keywords for the engine."""
+        return {"scale": self.scale, "dropout": self.dropout, "softcap": self.softcap, "sinks": self.sinks}
+
+    def real(self, rows: int) -> Tensor | None:
+        """Which of ``rows`` queries are real, ``(batch, rows)``."""
+        return None if self.padding is None else self.padding[:, self.offset : self.offset + rows]
 
 
 def choose_backend(query: Tensor, dropout: float = 0.0) -> str:
@@ -107,30 +158,17 @@ def choose_backend(query: Tensor, dropout: float = 0.0) -> str:
     return "flex" if major >= 8 and query.shape[-1] in (16, 32, 64, 128, 256) else "blocked"
 
 
-def _try_flex(forced: bool, *arguments) -> Tensor | None:
+def _try_flex(forced: bool, query: Tensor, key: Tensor, value: Tensor, task: Task) -> Tensor | None:
     """FlexAttention's result; ``None``, with a warning, where it was only our choice and cannot be compiled."""
     from longsum_lib.attention.sliding_window.flex import flex_sliding_window
 
     try:
-        return flex_sliding_window(*arguments)
+        return flex_sliding_window(query, key, value, task)
     except Exception as error:  # compilers fail in many ways, by toolchain and by card
         if forced:
             raise
         warnings.warn(f"FlexAttention failed ({error}); going on with backend='blocked'", stacklevel=3)
         return None
-
-
-def block_size_for(window: int) -> int:
-    """Queries in a block: an eighth of the band, which keeps the wasted corners of the band below an eighth."""
-    return min(256, max(32, 1 << max(0, window // 4 - 1).bit_length()))
-
-
-def _band(block_size: int, window: int, query: Tensor) -> Tensor:
-    """Bias of a block against its window: 0 in the band, ``-inf`` in its two corners; ``(1, 1, 1, block, size)``."""
-    row = torch.arange(block_size, device=query.device)[:, None]
-    column = torch.arange(block_size + 2 * window, device=query.device)[None, :]
-    outside = (column < row) | (column > row + 2 * window)
-    return torch.zeros(outside.shape, device=query.device).masked_fill_(outside, -torch.inf)[None, None, None]
 
 
 def global_positions(is_global: Tensor) -> tuple[Tensor, Tensor]:
@@ -171,15 +209,40 @@ class GlobalKeys:
     positions: Tensor
     exists: Tensor
 
-    def as_key_set(self, window: int, length: int, first: int = 0) -> KeySet:
+    def as_key_set(self, window: int, length: int, first: int = 0, right: int | None = None) -> KeySet:
         """Key set for ``length`` queries from position ``first`` on; the window counts near pairs already."""
+        right = window if right is None else right
         rows = max(1, min(length, ROWS_PER_CALL))
         blocks = -(-length // rows)
         query = first + torch.arange(blocks * rows, device=self.key.device).view(1, blocks, rows, 1)
-        near = (query - self.positions[:, None, None, :]).abs() <= window
+        ahead = self.positions[:, None, None, :] - query
+        near = (ahead >= -window) & (ahead <= right)
         hidden = near | ~self.exists[:, None, None, :]  # (b, blocks, rows, globals)
         bias = torch.zeros(hidden.shape, device=self.key.device).masked_fill_(hidden, -torch.inf).unsqueeze(1)
         return KeySet(self.key, self.value, rows, bias=bias)
+
+
+def _local_rows(query: Tensor, key: Tensor, value: Tensor, task: Task) -> Tensor:
+    """Attend from every query, global or not, to its window and the global keys."""
+    if task.is_plain and key.shape == query.shape:
+        return local_rows(query, key, value, task.left, task.is_global, task.padding, task.scale, task.dropout)
+    if task.is_global is None:
+        documents = None if task.cu_seqlens is None else [_pairs(task.cu_seqlens)]
+        where = {"left": task.left, "right": task.right, "offset": task.offset, "padding": task.padding}
+        real = task.real(query.shape[2])
+        return band_attention(query, key, value, **where, real=real, documents=documents, **task.options)
+    near = window_keys(query, key, value, task.left, task.right, 0, task.padding)
+    positions, exists = global_positions(task.is_global)
+    sets = [near]
+    if positions.shape[1]:
+        far = (_gather_rows(tensor, positions) for tensor in (key, value))
+        sets.append(GlobalKeys(*far, positions, exists).as_key_set(task.left, query.shape[2], right=task.right))
+    return block_attention(query, sets, attend=task.padding, **task.options)
+
+
+def _pairs(cu_seqlens: Tensor) -> list[tuple[int, int]]:
+    edges = cu_seqlens.tolist()
+    return list(itertools.pairwise(edges))
 
 
 def local_rows(
@@ -233,25 +296,24 @@ def rows_near(
     Returns:
         ``(batch, heads, rows, head_dim)``.
     """
-    size, rows = block_size_for(window), query.shape[2]
-    band = _band(size, window, query)
-    near = KeySet(key, value, size, size + 2 * window, start=before - window, step=size, bias=band, attend=padding)
+    rows = query.shape[2]
+    near = window_keys(query, key, value, window, window, before, padding)
     sets = [near] if globals_ is None else [near, globals_.as_key_set(window, rows, first)]
     real = None if padding is None else padding[:, before : before + rows]
     return block_attention(query, sets, scale=scale, attend=real, dropout=dropout)
 
 
-def _overwrite_global_rows(out, globals_, is_global, padding, scale, dropout):
-    positions, exists = global_positions(is_global)
+def _overwrite_global_rows(out: Tensor, globals_: tuple[Tensor, Tensor, Tensor], task: Task) -> Tensor:
+    assert task.is_global is not None
+    positions, exists = global_positions(task.is_global)
     if positions.shape[1] == 0:
         return out
     query, key, value = globals_
     rows = block_attention(
         _gather_rows(query, positions),
-        [KeySet(key, value, positions.shape[1], attend=padding)],
-        scale=scale,
+        [KeySet(key, value, positions.shape[1], attend=task.padding)],
         attend=exists,
-        dropout=dropout,
+        **task.options,
     )
     return put_rows(out, rows, positions, exists)
 
@@ -270,19 +332,26 @@ def put_rows(out: Tensor, rows: Tensor, positions: Tensor, exists: Tensor) -> Te
     return out
 
 
-def _reference(query, key, value, globals_, window, is_global, padding, scale):
-    length = query.shape[2]
-    sees = patterns.sliding_window(length, window).to(query.device)
-    if is_global is not None:
-        sees = sees | is_global[:, None, :]
-    if padding is not None:
-        sees = sees & padding[:, None, :] & padding[:, :, None]
-    out = dense_attention(query, key, value, attend=sees.view(-1, 1, length, length), scale=scale)
-    if is_global is None:
+def _reference(
+    query: Tensor, key: Tensor, value: Tensor, globals_: tuple[Tensor, Tensor, Tensor], task: Task
+) -> Tensor:
+    length, keys = query.shape[2], key.shape[2]
+    sees = patterns.sliding_window(length, (task.left, task.right), keys=keys, offset=task.offset).to(query.device)
+    if task.is_global is not None:
+        sees = sees | task.is_global[:, None, :]
+    if task.cu_seqlens is not None:
+        documents = patterns.documents_of(task.cu_seqlens)
+        sees = sees & (documents[:, None] == documents)
+    real = task.real(length)
+    if task.padding is not None and real is not None:
+        sees = sees & task.padding[:, None, :] & real[:, :, None]
+    options = {"scale": task.scale, "softcap": task.softcap, "sinks": task.sinks}
+    out = dense_attention(query, key, value, attend=sees.view(-1, 1, length, keys), **options)
+    if task.is_global is None:
         return out
-    visible = None if padding is None else padding[:, None, None, :]
-    everything = dense_attention(*globals_, attend=visible, scale=scale)
-    return torch.where(is_global[:, None, :, None], everything, out)
+    visible = None if task.padding is None else task.padding[:, None, None, :]
+    everything = dense_attention(*globals_, attend=visible, **options)
+    return torch.where(task.is_global[:, None, :, None], everything, out)
 
 
 @opaque("sliding_window")
@@ -324,23 +393,3 @@ def _local_rows_operator(
     scale: float,
 ) -> Tensor:
     return local_rows(query, key, value, window, is_global, padding, scale)
-
-
-def _check(query, key, value, window, is_global, padding, backend) -> None:
-    if window < 0:
-        raise ValueError(f"window is {window}, expected a one-sided radius in tokens >= 0")
-    if query.dim() != 4 or key.shape != query.shape or value.shape != query.shape:
-        raise ValueError(
-            f"query, key and value have shapes {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}; "
-            "all three must be (batch, heads, length, head_dim)"
-        )
-    for name, mask in (("is_global", is_global), ("padding", padding)):
-        if mask is None:
-            continue
-        if mask.dtype != torch.bool:
-            raise ValueError(f"{name} has dtype {mask.dtype}, expected torch.bool; pass {name}.bool()")
-        if mask.shape != (query.shape[0], query.shape[2]):
-            expected = (query.shape[0], query.shape[2])
-            raise ValueError(f"{name} has shape {tuple(mask.shape)}, expected (batch, length) = {expected}")
-    if backend not in BACKENDS:
-        raise ValueError(f"backend is {backend!r}, expected one of {', '.join(BACKENDS)}")

@@ -7,81 +7,103 @@ here from the geometry, block by block. PyTorch's ``create_block_mask`` would fi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention.flex_attention import BlockMask, flex_attention
+from torch.nn.attention.flex_attention import AuxRequest, BlockMask, flex_attention
+
+from longsum_lib.attention.window_patterns import documents_of
+
+if TYPE_CHECKING:
+    from longsum_lib.attention.sliding_window.attention import Task
 
 BLOCK = 128
 
 
-def flex_sliding_window(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    window: int,
-    is_global: Tensor | None,
-    padding: Tensor | None,
-    scale: float,
-    dropout: float = 0.0,
-) -> Tensor:
+def flex_sliding_window(query: Tensor, key: Tensor, value: Tensor, task: Task) -> Tensor:
     """Attend from every query, global or not, to its window and the global keys.
 
-    Arguments and result are those of :func:`.sliding_window.attention.local_rows`.
-    Compiled on CUDA; elsewhere PyTorch runs
-    it unfused, which is for checking only: it makes the whole score matrix.
+    Compiled on CUDA; elsewhere PyTorch runs it unfused, which is for checking only: it makes the whole score matrix.
+
+    Args:
+        query: ``(batch, heads, length, head_dim)``.
+        key: ``(batch, key_heads, keys, head_dim)``.
+        value: same shape.
+        task: the window, the masks and all else.
+
+    Returns:
+        ``(batch, heads, length, head_dim)``; zeros in the rows of padding.
 
     Raises:
-        ValueError: if ``dropout`` is asked for, or gradients on the CPU, where FlexAttention has none.
+        ValueError: if dropout is asked for, or gradients on the CPU, where FlexAttention has none.
     """
-    if dropout:
-        raise ValueError(f"backend 'flex' has no dropout, got dropout={dropout}; use backend='blocked'")
+    if task.dropout:
+        raise ValueError(f"backend 'flex' has no dropout, got dropout={task.dropout}; use backend='blocked'")
     on_gpu = query.device.type == "cuda"
     watched = torch.is_grad_enabled() and any(t.requires_grad for t in (query, key, value))
     if watched and not on_gpu:
         raise ValueError("FlexAttention has no backward pass on the CPU; use backend='blocked'")
-    mask = block_mask(query, window, is_global, padding)
+    mask = block_mask(query, key.shape[2], task)
     # One size of kernel for all lengths of a block: compiled once, not once a document.
     attend = _compiled() if on_gpu else flex_attention
-    out = attend(query, key, value, block_mask=mask, scale=scale)
-    return out if padding is None else out.masked_fill(~padding[:, None, :, None], 0.0)
+    options = {"scale": task.scale, "enable_gqa": key.shape[1] != query.shape[1], "score_mod": _capped(task.softcap)}
+    if task.sinks is None:
+        out = attend(query, key, value, block_mask=mask, **options)
+    else:
+        out, aux = attend(query, key, value, block_mask=mask, return_aux=AuxRequest(lse=True), **options)
+        kept = (aux.lse - task.sinks.to(aux.lse.dtype)[:, None]).sigmoid()  # exp(l - log(e^l + e^z))
+        out = out * kept.unsqueeze(-1).to(out.dtype)
+    real = task.real(query.shape[2])
+    return out if real is None else out.masked_fill(~real[:, None, :, None], 0.0)
+
+
+def _capped(softcap: float | None) -> Callable[..., Tensor] | None:
+    if softcap is None:
+        return None
+    return lambda score, b, h, i, j: softcap * torch.tanh(score / softcap)
 
 
 @cache
-def _compiled():
+def _compiled() -> Callable[..., Any]:
     return torch.compile(flex_attention, dynamic=True)
 
 
-def block_mask(query: Tensor, window: int, is_global: Tensor | None, padding: Tensor | None) -> BlockMask:
+def block_mask(query: Tensor, keys: int, task: Task) -> BlockMask:
     """Return which blocks of keys each block of queries needs, and the rule for single pairs.
 
     Args:
         query: ``(batch, heads, length, head_dim)``; only shape and device count.
-        window: one-sided radius in tokens.
-        is_global: ``(batch, length)`` bool or ``None``.
-        padding: ``(batch, length)`` bool, ``True`` for real tokens, or ``None``.
+        keys: number of keys.
+        task: the window and the masks.
 
     Cost:
         time and memory ``O(batch · (length / 128)²)``: 128² flags and indices, 0.1 MiB, at 16,384 tokens.
     """
     batch, _, length, _ = query.shape
-    device = query.device
-    no_globals = torch.zeros(batch, length, dtype=torch.bool, device=device)
-    is_global = no_globals if is_global is None else is_global
-    padding = ~no_globals if padding is None else padding
+    device, left, right, offset = query.device, task.left, task.right, task.offset
+    nothing = torch.zeros(batch, keys, dtype=torch.bool, device=device)
+    is_global = nothing if task.is_global is None else task.is_global
+    padding = ~nothing if task.padding is None else task.padding
+    document = None if task.cu_seqlens is None else documents_of(task.cu_seqlens)
 
-    def rule(b, h, i, j):
-        return ((i - j).abs() <= window) & padding[b, j] & padding[b, i] | is_global[b, j] & padding[b, j]
+    def rule(b: Tensor, h: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        i = i + offset
+        near = (j >= i - left) & (j <= i + right)
+        near = near if document is None else near & (document[i] == document[j])
+        return near & padding[b, j] & padding[b, i] | is_global[b, j] & padding[b, j]
 
-    blocks = -(-length // BLOCK)
-    number = torch.arange(blocks, device=device)
-    near = (number[:, None] - number[None, :]).abs() * BLOCK < window + BLOCK
-    padded = torch.nn.functional.pad(is_global & padding, (0, blocks * BLOCK - length))
-    wanted = near | padded.view(batch, 1, blocks, BLOCK).any(-1)  # (b, query blocks, key blocks)
-    wanted = wanted.expand(batch, blocks, blocks).unsqueeze(1)
+    blocks, key_blocks = -(-length // BLOCK), -(-keys // BLOCK)
+    first = torch.arange(blocks, device=device)[:, None] * BLOCK + offset  # of a block of queries
+    place = torch.arange(key_blocks, device=device)[None, :] * BLOCK
+    near = (place + BLOCK > first - left) & (place < first + BLOCK + right)
+    padded = torch.nn.functional.pad(is_global & padding, (0, key_blocks * BLOCK - keys))
+    wanted = near | padded.view(batch, 1, key_blocks, BLOCK).any(-1)  # (b, query blocks, key blocks)
+    wanted = wanted.expand(batch, blocks, key_blocks).unsqueeze(1)
     order = wanted.int().argsort(dim=-1, descending=True, stable=True)  # wanted blocks first, in their order
     counts = wanted.sum(-1)
     return BlockMask.from_kv_blocks(
-        counts.int(), order.int(), BLOCK_SIZE=BLOCK, mask_mod=rule, seq_lengths=(length, length)
+        counts.int(), order.int(), BLOCK_SIZE=BLOCK, mask_mod=rule, seq_lengths=(length, keys)
     )

@@ -1,10 +1,5 @@
 """A window of near tokens and the means of all blocks: LongT5."""
 
-from longsum_lib._lazy import attach
+import lazy_loader
 
-_EXPORTS = {
-    "transient_global_attention": "longsum_lib.attention.transient_global.attention",
-    "transient_sums": "longsum_lib.attention.transient_global.sums",
-}
-
-__all__ = attach(__name__, _EXPORTS)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,10 +10,10 @@ from torch import Tensor
 from longsum_lib.attention import patterns
 from longsum_lib.attention.arguments import check_tensors
 from longsum_lib.attention.engine.attend import KeySet, block_attention
+from longsum_lib.attention.engine.band import block_size_for
 from longsum_lib.attention.engine.opaque import opaque
 from longsum_lib.attention.reference import dense_attention
 from longsum_lib.attention.relative_position import band_bias
-from longsum_lib.attention.sliding_window.attention import block_size_for
 from longsum_lib.attention.transient_global.sums import complete_blocks, transient_sums
 from longsum_lib.upstream.torch import tracing
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from longsum_lib.errors import OptionError
 from longsum_lib.places import check_folder, work_folder
+
+if TYPE_CHECKING:
+    from longsum_lib.loading.hub import HubOptions
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +52,7 @@ def download_to(name: str, folder: str | Path, *, revision: str | None = None) -
     target = check_folder(folder, "FOLDER").resolve()
     if target.exists() and any(target.iterdir()):
         raise OptionError(f"{target} exists and is not an empty folder; name a new one")
-    places = {"revision": revision} if revision else {}
+    places: HubOptions = {"revision": revision} if revision else {}
     checkpoint = checkpoint_files.find_checkpoint(name, weights=False, **places)
     config = checkpoint_files.read_config(checkpoint.folder)
     registry.find_model_type(registry.detect_model_type(config), checkpoint.name)

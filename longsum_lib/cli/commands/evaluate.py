@@ -14,7 +14,7 @@ from longsum_lib.corpus.documents import LONGEST, SHORTEST
 from longsum_lib.datasets import CORPUS, Source, is_file_name
 from longsum_lib.errors import LongsumError, OptionError
 from longsum_lib.evaluation.baselines import LEAD_SENTENCES
-from longsum_lib.evaluation.evaluate import FIRST_SEED, evaluate
+from longsum_lib.evaluation.evaluating import FIRST_SEED, evaluate
 from longsum_lib.evaluation.report import format_table
 from longsum_lib.evaluation.store import SummaryStore
 from longsum_lib.places import check_file, replacing
@@ -63,9 +63,8 @@ def _add_writing(write: argparse._ArgumentGroup) -> None:
     write.add_argument(
         "--batch-size",
         type=at_least(1),
-        default=1,
         metavar="N",
-        help="documents at a time: faster on a GPU; an interruption loses at most these (default: 1)",
+        help="documents at a time, at most; an interruption loses at most these (default: what fits)",
     )
     write.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda … (default: auto)")
     write.add_argument("--dtype", default="auto", metavar="NAME", help="auto, fp32, bf16 or fp16 (default: auto)")
@@ -130,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
         text = json.dumps({"model": str(args.model), "reports": reports}, indent=1, ensure_ascii=False)
         with replacing(args.json) as file:
             file.write(text + "\n")
-        if args.summaries is None:
+        if args.summaries is None and path is not None:
             path.unlink(missing_ok=True)
     store.close()
     return 0
@@ -138,10 +137,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _summaries_file(args: argparse.Namespace) -> Path | None:
     """Where the summaries go while they are written; both files are checked before any work is done."""
-    path = args.summaries
+    path: Path | None = args.summaries
     if args.json is not None:
         check_file(args.json, "--json", ours=_is_report, force=args.force)
-        path = path or args.json.with_name(args.json.name + ".summaries.jsonl")
+        path = path or Path(args.json).with_name(args.json.name + ".summaries.jsonl")
         if path.resolve() == args.json.resolve():
             raise OptionError(f"--json and --summaries are both {path}; give the report and the summaries a file each")
     if path is not None:
@@ -181,12 +180,13 @@ def _sources(args: argparse.Namespace) -> list[Source]:
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     """What the summaries depend on. Not the limit and not the lengths: a longer run may use a shorter one's."""
-    names = ("model", "dataset", "config", "split", "first_seed", "text_column", "summary_column")
-    names += ("num_beams", "max_new_tokens", "no_repeat_ngram_size", "max_input_tokens", "dtype", "quantize")
-    settings = {name: getattr(args, name) for name in names}
+    names = (
+        *("model", "dataset", "config", "split", "first_seed", "text_column", "summary_column"),
+        *("num_beams", "max_new_tokens", "no_repeat_ngram_size", "max_input_tokens", "dtype", "quantize"),
+    )
     from longsum_lib.loading.checkpoint_files import content_of
 
-    return {**settings, "weights": content_of(args.model)}
+    return {**{name: getattr(args, name) for name in names}, "weights": content_of(args.model)}
 
 
 def _report(

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from longsum_lib.cli.numbers import positive, whole_number
 from longsum_lib.memory import CARDS, GIBIBYTE, LONGEST, largest_input, model_numbers, predict
 from longsum_lib.units import gib
+
+if TYPE_CHECKING:
+    from longsum_lib.budget.formulas import ModelNumbers
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +53,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_result(options: argparse.Namespace, numbers: Mapping, result: Mapping, fits: Mapping) -> None:
+def _print_result(
+    options: argparse.Namespace, numbers: ModelNumbers, result: Mapping[str, float], fits: Mapping[str, int]
+) -> None:
     kind = options.dtype if options.quantize is None else f"{options.dtype}, weights {options.quantize}"
     print(f"{options.model}, {options.length:,} tokens, {options.beams} beams, {kind}, on a {options.device.upper()}")
     rows = {

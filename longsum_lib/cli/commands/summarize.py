@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING
 
 from longsum_lib.cli.evidence import check_evidence_options, find_evidence
 from longsum_lib.cli.explain import explain
+from longsum_lib.cli.job_arguments import is_job
 from longsum_lib.cli.summarize_arguments import add_summarize_arguments
 from longsum_lib.errors import DocumentError, DocumentTooLong, ForeignText, LongsumError, MissingExtra
 from longsum_lib.terminal import say
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
     from longsum_lib.generation.document_text import DocumentText
+    from longsum_lib.generation.keywords import SummarizeOptions
+    from longsum_lib.generation.summary import Summary
+    from longsum_lib.terminal import TerminalProgress
 
 DEFAULT_MODEL = "led-tiny"
 EXTRACT = "extract"
@@ -30,21 +36,30 @@ def run(options: argparse.Namespace) -> int:
     from longsum_lib.generation.reading import check_encoding
 
     check_encoding(options.encoding or "utf-8")
+    if is_job(options):
+        from longsum_lib.cli.job import run_summarize_job
+
+        return run_summarize_job(options, DEFAULT_MODEL)
     files = options.files
     check_evidence_options(options, len(files))
     if not files:
         if sys.stdin is None or sys.stdin.isatty():
             raise DocumentError("give a FILE, or - for standard input (see: longsum summarize --help)")
         files = ["-"]
+    if len(files) > 1:
+        from longsum_lib.cli.job import print_files
+
+        return print_files(options, DEFAULT_MODEL)
     texts, failed = _read_all(files, options)
     if not texts:
         return 1
     from longsum_lib.cli.printing import print_summary
     from longsum_lib.terminal import TerminalProgress, quiet_libraries
+    from longsum_lib.upstream.light import light_imports
 
     quiet_libraries()
     code = int(failed)
-    with TerminalProgress() as progress:
+    with TerminalProgress() as progress, light_imports():
         chosen = _choose_models(options, texts)
         code = code if len(chosen) == len(texts) else 2
         named = next((model for _, _, model in chosen if model != EXTRACT), None)
@@ -104,24 +119,33 @@ def _read_all(files: Sequence[str], options: argparse.Namespace) -> tuple[list[t
 
 
 def _summarize_one(
-    options: argparse.Namespace, choice: str, model, tokenizer, name: str, text: DocumentText, progress
-) -> object:
+    options: argparse.Namespace,
+    choice: str,
+    model: PreTrainedModel | None,
+    tokenizer: PreTrainedTokenizerBase | None,
+    name: str,
+    text: DocumentText,
+    progress: TerminalProgress,
+) -> Summary:
     from longsum_lib.generation.summarize import summarize
 
     progress.start(name)
-    how = {"truncate": options.truncate, "split": options.split, "extract_first": options.extract_first}
-    writing = {
+    said: SummarizeOptions = {
+        "truncate": options.truncate,
+        "split": options.split,
+        "extract_first": options.extract_first,
         "max_new_tokens": options.max_new_tokens,
         "min_new_tokens": options.min_new_tokens,
         "num_beams": options.num_beams,
         "no_repeat_ngram_size": options.no_repeat_ngram_size,
     }
     if choice == EXTRACT:
-        given = {"device": options.device, "dtype": options.dtype}
-        loading = {key: None if value == "auto" else value for key, value in given.items()}
-        return summarize(text, EXTRACT, **writing, **how, **loading, quantization=options.quantize)
-    anyway = options.anyway
-    return summarize(text, model, tokenizer=tokenizer, anyway=anyway, progress=progress, **writing, **how)
+        said["device"] = None if options.device == "auto" else options.device
+        said["dtype"] = None if options.dtype == "auto" else options.dtype
+        said["quantization"] = options.quantize
+        return summarize(text, EXTRACT, **said)
+    said["tokenizer"], said["anyway"], said["progress"] = tokenizer, options.anyway, progress
+    return summarize(text, model, **said)
 
 
 def _report(name: str, error: LongsumError, several: bool) -> None:

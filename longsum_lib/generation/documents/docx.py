@@ -88,7 +88,7 @@ class _Writer:
 
     def __init__(self, notes: dict[tuple[str, str], str]) -> None:
         self.notes = notes
-        self.containers: list[list] = [[]]
+        self.containers: list[list[Any]] = [[]]  # blocks; of a row, its cells, each a list of blocks
         self.paragraphs: list[list[str]] = []
         self.waiting: list[str] = []
 

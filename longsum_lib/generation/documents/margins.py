@@ -11,6 +11,7 @@ from longsum_lib.generation.documents.page_lines import Line, Piece, rows
 # How many rows at the top and at the bottom of a page may be running heads or feet.
 _OUTER_ROWS = 3
 _NUMBER = re.compile(r"\d+|\b[ivxlc]+\b")
+_Repeated = tuple[set[tuple[str, int]], set[tuple[int, int]]]
 _FOOTNOTE = re.compile(r"(?:\d{1,3}|[*†‡§¶#]{1,3}|\[\d{1,3}\])[.)]?\s*[^\W\d_]")
 
 
@@ -58,9 +59,9 @@ def _height(row: Sequence[Piece]) -> int:
     return round(row[0].base / 3)
 
 
-def _repeated(rows_of: Sequence[Sequence[Sequence[Piece]]], edge: int, least: int) -> tuple[set, set]:
+def _repeated(rows_of: Sequence[Sequence[Sequence[Piece]]], edge: int, least: int) -> _Repeated:
     """``(word, height)`` of the rows that repeat at one edge, and ``(height, size)`` where half of the pages do."""
-    counts: Counter = Counter()
+    counts: Counter[tuple[str, int]] = Counter()
     heights: dict[tuple[int, int], set[int]] = defaultdict(set)
     outer = [page[:_OUTER_ROWS] if edge == 0 else page[-_OUTER_ROWS:] for page in rows_of]
     for page in outer:
@@ -80,7 +81,7 @@ def _near(row: Sequence[Piece]) -> tuple[int, int]:
     return height, height + (1 if row[0].base / 3 > height else -1)
 
 
-def _matches(row: Sequence[Piece], repeated: tuple[set, set]) -> bool:
+def _matches(row: Sequence[Piece], repeated: _Repeated) -> bool:
     found, usual = repeated
     same_words = any((_key(row), height) in found for height in _near(row))
     return same_words or (_height(row), round(row[0].size)) in usual

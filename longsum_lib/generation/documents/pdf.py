@@ -6,7 +6,7 @@ import ctypes
 import dataclasses
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from longsum_lib.errors import DocumentError, LongsumWarning, MissingExtra
@@ -25,6 +25,8 @@ MOST_LETTERS = 20_000_000
 _LOCK = threading.Lock()
 _LINE_END_HYPHEN = {"\x02", "\ufffe"}  # what pdfium writes for a hyphen at a line end
 _WIDE_GAP = 0.6  # of a line's height: wider than a space, so perhaps the gutter between two columns
+
+_Turn = Callable[[float, float], tuple[float, float]]
 
 
 def read_pdf(data: bytes, name: str) -> DocumentText:
@@ -147,17 +149,18 @@ def _pieces(document: Any, number: int, most: int) -> tuple[list[Piece], int]:
         page.close()
 
 
-def _turn(page: Any):
+def _turn(page: Any) -> _Turn:
     """A function from a place on the page as it is stored to the page as it is looked at."""
     rotation = page.get_rotation()
-    return {
+    turns: dict[int, _Turn] = {
         90: lambda x, y: (y, -x),
         180: lambda x, y: (-x, -y),
         270: lambda x, y: (-y, x),
-    }.get(rotation, lambda x, y: (x, y))
+    }
+    return turns.get(rotation, lambda x, y: (x, y))
 
 
-def _runs(text: Any, count: int, turn) -> Iterator[_Run]:
+def _runs(text: Any, count: int, turn: _Turn) -> Iterator[_Run]:
     """Join letters to runs: to the next letter of the same baseline without a wide gap."""
     import pypdfium2.raw as pdfium
 

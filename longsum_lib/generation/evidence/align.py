@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from fractions import Fraction
 
 from longsum_lib.generation.evidence.quantities import find_quantities
@@ -87,7 +87,7 @@ class SentenceIndex:
         whole = sum(weights.values())
         if not whole:
             return {}
-        scores: Counter[int] = Counter()
+        scores: defaultdict[int, float] = defaultdict(float)
         for key, weight in weights.items():
             for number in self.places.get(key, ()):
                 scores[number] += weight / whole

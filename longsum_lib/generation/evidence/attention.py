@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from longsum_lib.errors import OptionError
+from longsum_lib.upstream.accelerate import running_device
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,8 +61,9 @@ def sentence_attention(
     from_claims = _membership(written["offset_mapping"], claims)  # (claims, written)
     to_sentences = _membership(read["offset_mapping"], sentences)  # (sentences, length)
     tokens = np.maximum(from_claims.sum(-1, keepdims=True), 1)
-    looked = (from_claims / tokens) @ weights @ to_sentences.T
-    return looked - looked.mean(0, keepdims=True)
+    looked: np.ndarray = (from_claims / tokens) @ weights @ to_sentences.T
+    above: np.ndarray = looked - looked.mean(0, keepdims=True)
+    return above
 
 
 def _weights(model: PreTrainedModel, document: list[int], summary: list[int]) -> np.ndarray:
@@ -70,14 +72,14 @@ def _weights(model: PreTrainedModel, document: list[int], summary: list[int]) ->
 
     from longsum_lib.loading.registry import model_type_of
 
-    ids = torch.tensor([document], device=model.device)
+    ids = torch.tensor([document], device=running_device(model))
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if model_type_of(model.config).first_token_global:
         inputs["global_attention_mask"] = torch.zeros_like(ids)
         inputs["global_attention_mask"][:, 0] = 1
     start = model.generation_config.decoder_start_token_id
     start = model.config.decoder_start_token_id if start is None else start
-    decoder_ids = torch.tensor([[start, *summary[:-1]]], device=model.device)
+    decoder_ids = torch.tensor([[start, *summary[:-1]]], device=running_device(model))
     training = model.training
     model.eval()
     try:
@@ -91,7 +93,8 @@ def _weights(model: PreTrainedModel, document: list[int], summary: list[int]) ->
     finally:
         model.train(training)
     layers: Sequence[Tensor] = decoded.cross_attentions  # each (1, heads, written, length)
-    weights = sum(layer[0].double().mean(0).cpu().numpy() for layer in layers) / len(layers)
+    first, *others = (layer[0].double().mean(0).cpu().numpy() for layer in layers)
+    weights: np.ndarray = sum(others, first) / len(layers)
     return weights[:, weights.shape[1] - len(document) :]  # LSG shows its global tokens to the decoder, before the text
 
 

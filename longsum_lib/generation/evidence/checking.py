@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from longsum_lib.errors import DocumentError
 from longsum_lib.generation.document_text import DocumentText
 from longsum_lib.generation.evidence.names import (
+    Name,
     Names,
     find_names,
     follows_a_determiner,
@@ -62,7 +64,7 @@ class Check:
     dates: int
     names_checked: bool
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Everything as plain lists and dictionaries, for JSON."""
         return dataclasses.asdict(self)
 
@@ -128,7 +130,7 @@ def _is_known(asked: tuple[int, int, int], known: set[tuple[int, int, int]], yea
 def _wrong_numbers(
     summary: str, quantities: list[Quantity], source: str, spans: list[tuple[int, int]]
 ) -> Iterator[Finding]:
-    places: dict = {}
+    places: dict[Quantity | object, set[int]] = {}
     for number, (start, end) in enumerate(spans):
         for quantity in find_quantities(source[start:end]):
             for value in quantity.values:
@@ -159,7 +161,7 @@ def _stands_with(word: Term | None, source: str, sentences: list[tuple[int, int]
     return word is None or any(word.key in {term.key for term in find_terms(source, *span)} for span in sentences)
 
 
-def _wrong_names(summary: str, names: list, known: Names, nouns: bool) -> Iterator[Finding]:
+def _wrong_names(summary: str, names: list[Name], known: Names, nouns: bool) -> Iterator[Finding]:
     for name in names:
         where = [known.where(word) for word in name.words]
         lacking = [word for word, places in zip(name.words, where, strict=True) if not places]

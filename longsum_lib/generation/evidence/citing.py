@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from longsum_lib.errors import DocumentError
 from longsum_lib.generation.document_text import DocumentText
@@ -77,7 +77,7 @@ class Citations:
     document: DocumentText
     claims: tuple[Claim, ...]
 
-    def to_dict(self) -> list[dict]:
+    def to_dict(self) -> list[dict[str, Any]]:
         """Claims and passages as plain lists and dictionaries, for JSON."""
         return [dataclasses.asdict(claim) for claim in self.claims]
 

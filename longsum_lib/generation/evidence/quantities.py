@@ -211,10 +211,11 @@ def find_dates(text: str) -> list[Date]:
     for pattern in _DATES:
         for match in pattern.finditer(text):
             parts = match.groupdict()
-            day, year = parts.get("day"), parts.get("year")
+            day, of_year = parts.get("day"), parts.get("year")
             name = parts["month"].casefold()
-            if not day and not year and (name in words.MONTHS_THAT_ARE_WORDS or len(name) < 4):
+            if not day and not of_year and (name in words.MONTHS_THAT_ARE_WORDS or len(name) < 4):
                 continue
-            number = int(re.match(r"\d+", day).group()) if day else 0
-            add(*match.span(), (int(year or 0), words.MONTHS[name], number))
+            digits = re.match(r"\d+", day) if day else None
+            number = int(digits.group()) if digits else 0
+            add(*match.span(), (int(of_year or 0), words.MONTHS[name], number))
     return sorted(found, key=lambda date: date.start)

@@ -104,7 +104,7 @@ def extract(document: str | DocumentText, *, words: int | None = None, sentences
     """
     for name, value in (("words", words), ("sentences", sentences)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise OptionError(f"{name} is {value!r}, expected a whole number of at least 1")
+            raise OptionError(option=name, got=value, expected="a whole number of at least 1")
     if isinstance(document, str):
         document = DocumentText.from_text(document)
     text = document.text

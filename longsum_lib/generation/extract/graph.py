@@ -113,18 +113,20 @@ def centrality(similarities: Similarities, prior: np.ndarray) -> np.ndarray:
     Source:
         Erkan and Radev, "LexRank" (2004), continuous; the prior as in the topic-sensitive walk of Haveliwala (2002).
     """
-    rank = prior = prior / prior.sum()
+    prior = prior / prior.sum()
+    rank: np.ndarray = prior
     own = np.bincount(similarities.rows, weights=similarities.values**2, minlength=similarities.number)
 
     def product(weights: np.ndarray) -> np.ndarray:
-        return np.maximum(similarities.times(similarities.gathered(weights)) - own * weights, 0)
+        products: np.ndarray = np.maximum(similarities.times(similarities.gathered(weights)) - own * weights, 0)
+        return products
 
     degrees = product(np.ones(similarities.number))
     lonely = degrees < 1e-9
     inverse = np.where(lonely, 0, 1 / np.maximum(degrees, 1e-9))
     for _ in range(ROUNDS):
         stranded = rank[lonely].sum()  # a sentence without neighbours sends its reader anywhere
-        following = DAMPING * (product(rank * inverse) + stranded * prior) + (1 - DAMPING) * prior
+        following: np.ndarray = DAMPING * (product(rank * inverse) + stranded * prior) + (1 - DAMPING) * prior
         if np.abs(following - rank).sum() < 1e-6:
             return following
         rank = following

@@ -122,7 +122,9 @@ class _Reader:
         self.noise = _noise_lines(text, self.start, self.end) if strict else []
         self.noise_starts = [first for first, _ in self.noise]
         self.title = ""
-        self.section, self.kind, self.level, self.opening = 0, None, None, True
+        self.section, self.opening = 0, True
+        self.kind: str | None = None
+        self.level: int | None = None
 
     def read(self, paragraphs: int) -> Layout:
         found: list[list[Candidate]] = []
@@ -147,7 +149,8 @@ class _Reader:
             if self.strict and self._is_heading(start, end, first, last):
                 self._begin_section(self.text[start:end])
                 continue
-            start = _MARK.match(self.text, start, end).end()
+            mark = _MARK.match(self.text, start, end)
+            start = mark.end() if mark else start
             if not listed and self._may_be_chosen(start, end):
                 caption = _CAPTION.match(self.text, first) is not None
                 words = count_words(self.text[start:end])

@@ -64,13 +64,14 @@ def scores(
     worth *= 1 + TITLE * similarities.with_terms(title)
     share = set_phrases(words)
     worth *= 1 - SET_PHRASES * min(1, 3 * np.median(share)) * np.clip((share - USUAL) / 0.2, 0, 1)
-    found = centrality(similarities, worth) ** CENTRAL * worth
-    return found / max(found.max(), 1e-300)
+    found: np.ndarray = centrality(similarities, worth) ** CENTRAL * worth
+    scores: np.ndarray = found / max(found.max(), 1e-300)
+    return scores
 
 
 def _worth(text: str, candidate: Candidate) -> float:
     sentence = text[candidate.start : candidate.end]
-    worth = SECTIONS.get(candidate.kind, 1.0)
+    worth = SECTIONS.get(candidate.kind or "", 1.0)
     if candidate.opening:
         worth *= FIRST_OF_SECTION
     if candidate.place == 0:

@@ -52,7 +52,8 @@ def section_kind(heading: str) -> str | None:
         >>> section_kind("5.2 Conclusions"), section_kind("LITERATURVERZEICHNIS"), section_kind("The rain")
         ('conclusion', 'references', None)
     """
-    name = heading[_NUMBER.match(heading).end() :].strip(" \t*_#:.：").lower()
+    number = _NUMBER.match(heading)
+    name = heading[number.end() if number else 0 :].strip(" \t*_#:.：").lower()
     return next((kind for kind, names in _KINDS.items() if names.fullmatch(name)), None)
 
 
@@ -65,5 +66,6 @@ def heading_level(heading: str) -> int | None:
     """
     if heading.startswith("#"):
         return len(heading) - len(heading.lstrip("#"))
-    number = _NUMBER.match(heading)["number"]
+    match = _NUMBER.match(heading)
+    number = match["number"] if match else None
     return None if not number else 1 + number.rstrip(".").count(".")

@@ -1,14 +1,5 @@
 """BigBird-Pegasus: blocks in the encoder of a Pegasus."""
 
-from longsum_lib._lazy import attach
+import lazy_loader
 
-_EXPORTS = {
-    "BigBirdPegasusConfig": "longsum_lib.models.bigbird_pegasus.model",
-    "BigBirdPegasusDecoder": "longsum_lib.models.bigbird_pegasus.model",
-    "BigBirdPegasusEncoder": "longsum_lib.models.bigbird_pegasus.model",
-    "BigBirdPegasusForConditionalGeneration": "longsum_lib.models.bigbird_pegasus.model",
-    "BigBirdPegasusModel": "longsum_lib.models.bigbird_pegasus.model",
-    "BigBirdPegasusPreTrainedModel": "longsum_lib.models.bigbird_pegasus.model",
-}
-
-__all__ = attach(__name__, _EXPORTS)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from transformers import BigBirdPegasusConfig
-from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from longsum_lib.attention.big_bird.attention import BigBird, big_bird_attention, big_bird_weights, inner_sets
 from longsum_lib.attention.engine.attend import block_attention
 from longsum_lib.attention.engine.running import RunningAttention
-from longsum_lib.models.core.layers import FeedForward, by_chunks, clamp_half, dropout, merge_heads, split_heads
+from longsum_lib.models.core.embedding import check_heads
+from longsum_lib.models.core.feed_forward import FeedForward
 from longsum_lib.models.core.looking import Freedom
+from longsum_lib.models.core.states import by_chunks, clamp_half, dropout, merge_heads, split_heads
 from longsum_lib.models.core.streaming import NearKeys, can_stream, chunks, run_chunks, where_to, whole_blocks
 
 # Names of one formula, GELU by tanh, that transformers computes in eight passes over its input and torch in one.
@@ -26,9 +27,7 @@ class BlockSparseAttention(nn.Module):
 
     def __init__(self, config: BigBirdPegasusConfig, layer_idx: int):
         super().__init__()
-        d_model, self.heads = config.d_model, config.encoder_attention_heads
-        if d_model % self.heads:
-            raise ValueError(f"config.d_model is {d_model}, not a multiple of encoder_attention_heads, {self.heads}")
+        d_model, self.heads = config.d_model, check_heads(config, "d_model", "encoder_attention_heads")
         self.config, self.layer_idx, self.dropout = config, layer_idx, config.attention_dropout
         self.query = nn.Linear(d_model, d_model, bias=config.use_bias)
         self.key = nn.Linear(d_model, d_model, bias=config.use_bias)
@@ -130,12 +129,10 @@ class BigBirdPegasusEncoderLayer(FeedForward, GradientCheckpointingLayer):
         super().__init__()
         self.self_attn = BigBirdPegasusEncoderAttention(config, layer_idx)
         self.self_attn_layer_norm = nn.LayerNorm(config.d_model)
-        self.dropout, self.activation_dropout = config.dropout, 0.0  # the encoder of transformers has only the former
-        name = config.activation_function
-        self.activation_fn = nn.GELU(approximate="tanh") if name in TANH_GELUS else ACT2FN[name]
-        self.fc1 = nn.Linear(config.d_model, config.encoder_ffn_dim)
-        self.fc2 = nn.Linear(config.encoder_ffn_dim, config.d_model)
-        self.final_layer_norm = nn.LayerNorm(config.d_model)
+        self.add_feed_forward(config, config.encoder_ffn_dim)
+        self.activation_dropout = 0.0  # the encoder of transformers has none
+        if config.activation_function in TANH_GELUS:
+            self.activation_fn = nn.GELU(approximate="tanh")
 
     def forward(self, states: Tensor, padding: Tensor | None, freedom: Freedom = Freedom.WHOLE) -> Tensor:
         """Transform ``(batch, length, d_model)``; ``freedom`` says how, see :mod:`.looking`."""

@@ -8,7 +8,7 @@ to whole blocks, and the beams of a document share its keys and values.
 
 from __future__ import annotations
 
-import math
+from functools import partial
 
 import torch
 import transformers
@@ -16,17 +16,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers.cache_utils import EncoderDecoderCache
-from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPastAndCrossAttentions
+from transformers.modeling_outputs import BaseModelOutput
 
 from longsum_lib.models.bigbird_pegasus.layer import BigBirdPegasusEncoderLayer
 from longsum_lib.models.core.arguments import takes
+from longsum_lib.models.core.asked import asked_of
 from longsum_lib.models.core.cache import SharedGenerationMixin
-from longsum_lib.models.core.layers import DecoderLayer, by_chunks, embed_tokens, new_cache, run_decoder
+from longsum_lib.models.core.decoder import Decoder, DecoderLayer
+from longsum_lib.models.core.embedding import check_input, check_written, embed_tokens
+from longsum_lib.models.core.encoder import run_encoder
 from longsum_lib.models.core.looking import freedom_of, table_rows
 from longsum_lib.models.core.masks import to_padding
 from longsum_lib.models.core.positions import ScaledEmbedding
 from longsum_lib.models.core.pretrained import CheckedLoading
-from longsum_lib.models.core.seq2seq import SHORTEN, ConditionalGeneration, EncoderDecoder
+from longsum_lib.models.core.seq2seq import ConditionalGeneration, EncoderDecoder
+from longsum_lib.models.core.states import by_chunks
 
 __all__ = [
     "BigBirdPegasusConfig",
@@ -71,26 +75,13 @@ class BigBirdPegasusPreTrainedModel(CheckedLoading, PreTrainedModel):
     _no_split_modules = ["BigBirdPegasusEncoderLayer", "DecoderLayer"]  # noqa: RUF012 - read by transformers
 
 
-def _embedding(config: BigBirdPegasusConfig) -> ScaledEmbedding:
-    scale = math.sqrt(config.d_model) if config.scale_embedding else 1.0
-    return ScaledEmbedding(config.vocab_size, config.d_model, config.pad_token_id, scale)
-
-
-def _check_length(length: int, table: nn.Embedding, name: str) -> None:
-    if length > table.num_embeddings:
-        raise ValueError(
-            f"the {name} has {length} tokens, the model takes {table.num_embeddings} (config.max_position_embeddings); "
-            f"{'truncate or split it' if name == 'input' else SHORTEN}"
-        )
-
-
 class BigBirdPegasusEncoder(BigBirdPegasusPreTrainedModel):
     """Embeddings and encoder layers."""
 
     def __init__(self, config: BigBirdPegasusConfig):
         super().__init__(config)
         self.dropout, self.layerdrop = config.dropout, config.encoder_layerdrop
-        self.embed_tokens = _embedding(config)
+        self.embed_tokens = ScaledEmbedding.of(config)
         self.embed_positions = nn.Embedding(config.max_position_embeddings, config.d_model)
         self.layers = nn.ModuleList([BigBirdPegasusEncoderLayer(config, i) for i in range(config.encoder_layers)])
         self.layernorm_embedding = nn.LayerNorm(config.d_model)  # the last norm, whatever its name says
@@ -135,46 +126,40 @@ class BigBirdPegasusEncoder(BigBirdPegasusPreTrainedModel):
             time ``O(length · (d_model² + d_model · block_size · (5 + r)))``; extra memory at inference: the states
             and the temporaries of one chunk, see :mod:`.streaming`; with random blocks about six times the states.
         """
-        output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
-        if output_hidden_states is None:
-            output_hidden_states = self.config.output_hidden_states
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        freedom = freedom_of(self, output_hidden_states)
+        asked = asked_of(self.config, output_attentions, output_hidden_states, return_dict)
+        freedom = freedom_of(self, asked.hidden_states)
         states = embed_tokens(self, input_ids, inputs_embeds)
-        _check_length(states.shape[1], self.embed_positions, "input")
+        check_input(states.shape[1], self.embed_positions.num_embeddings, "max_position_embeddings")
         positions = table_rows(self.embed_positions, states.shape[1], states.device).expand_as(states)
         # What was looked up here is not needed again.
         own = freedom if inputs_embeds is None else freedom.and_keep
         states = by_chunks(torch.add, states, positions, freedom=own)
         states = F.dropout(states, self.dropout, self.training)
-        padding = to_padding(attention_mask)
-        hidden, weights = [], []
-        for layer in self.layers:
-            if output_hidden_states:
-                hidden.append(states)
-            if self.training and self.layerdrop and torch.rand(()) < self.layerdrop:
-                continue
-            if output_attentions:
-                weights.append(layer.weights(states, padding))
-            states = layer(states, padding, freedom)
-        states = by_chunks(self.layernorm_embedding, states, freedom=freedom)
-        if output_hidden_states:
-            hidden.append(states)
-        output = BaseModelOutput(
-            last_hidden_state=states,
-            hidden_states=tuple(hidden) if output_hidden_states else None,
-            attentions=tuple(weights) if output_attentions else None,
+        encoded = run_encoder(
+            self,
+            self.layers,
+            states,
+            (to_padding(attention_mask),),
+            asked,
+            freedom,
+            finish=partial(by_chunks, self.layernorm_embedding, freedom=freedom),
         )
-        return output if return_dict else output.to_tuple()
+        return asked.give(
+            BaseModelOutput(
+                last_hidden_state=encoded.states,
+                hidden_states=encoded.hidden_states,
+                attentions=encoded.attentions,
+            )
+        )
 
 
-class BigBirdPegasusDecoder(BigBirdPegasusPreTrainedModel):
+class BigBirdPegasusDecoder(Decoder, BigBirdPegasusPreTrainedModel):
     """Embeddings and decoder layers."""
 
     def __init__(self, config: BigBirdPegasusConfig):
         super().__init__(config)
         self.dropout, self.layerdrop = config.dropout, config.decoder_layerdrop
-        self.embed_tokens = _embedding(config)
+        self.embed_tokens = ScaledEmbedding.of(config)
         self.embed_positions = nn.Embedding(config.max_position_embeddings, config.d_model)
         self.layers = nn.ModuleList(
             [DecoderLayer(config, i, pre_norm=True, bias=config.use_bias) for i in range(config.decoder_layers)]
@@ -183,61 +168,31 @@ class BigBirdPegasusDecoder(BigBirdPegasusPreTrainedModel):
         self.gradient_checkpointing = False
         self.post_init()
 
-    @takes()
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        encoder_hidden_states: Tensor | None = None,
-        encoder_attention_mask: Tensor | None = None,
-        cache: EncoderDecoderCache | None = None,
-        inputs_embeds: Tensor | None = None,
-        use_cache: bool | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> BaseModelOutputWithPastAndCrossAttentions | tuple:
-        """Decode ``(rows, length)`` tokens against ``(documents, keys, d_model)`` encoder states.
+    @property
+    def last_norm(self) -> nn.Module:
+        """The norm of the last states, whatever its name says."""
+        return self.layernorm_embedding
 
-        Rows are a multiple of documents, the beams of one document side by side.
-        """
-        output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
-        if output_hidden_states is None:
-            output_hidden_states = self.config.output_hidden_states
-        use_cache = self.config.use_cache if use_cache is None else use_cache
-        embeds = embed_tokens(self, input_ids, inputs_embeds)
-        cache = new_cache(use_cache and not (self.gradient_checkpointing and self.training), cache, len(self.layers))
-        past = cache.get_seq_length() if cache is not None else 0
-        length = embeds.shape[1]
-        if isinstance(past, int):  # a static cache knows its length as a tensor
-            _check_length(past + length, self.embed_positions, "summary")
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``."""
+        return self.embed_tokens(tokens) + self.embed_positions(positions)
+
+    def place(self, embeds: Tensor, past: int | Tensor, cache: EncoderDecoderCache | None) -> Tensor:
+        """Add learned positions."""
+        length, most = embeds.shape[1], self.embed_positions.num_embeddings
+        check_written(past, length, most, "max_position_embeddings")
         positions = self.embed_positions(torch.arange(length, device=embeds.device) + past)
-        output = run_decoder(
-            self,
-            F.dropout(embeds + positions, self.dropout, self.training),
-            attention_mask=attention_mask,
-            encoder_states=encoder_hidden_states,
-            encoder_padding=to_padding(encoder_attention_mask),
-            cache=cache,
-            final_norm=self.layernorm_embedding,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-        )
-        return output if return_dict in (None, True) else output.to_tuple()
+        return F.dropout(embeds + positions, self.dropout, self.training)
 
 
 class BigBirdPegasusModel(EncoderDecoder, BigBirdPegasusPreTrainedModel):
     """Encoder and decoder without a head."""
 
     decodes_its_input = True
-    _tied_weights_keys = {  # noqa: RUF012 - read by transformers
-        "encoder.embed_tokens.weight": "shared.weight",
-        "decoder.embed_tokens.weight": "shared.weight",
-    }
 
     def __init__(self, config: BigBirdPegasusConfig):
         super().__init__(config)
-        self.shared = _embedding(config)
+        self.shared = ScaledEmbedding.of(config)
         self.encoder = BigBirdPegasusEncoder(config)
         self.decoder = BigBirdPegasusDecoder(config)
         self.post_init()
@@ -250,22 +205,10 @@ class BigBirdPegasusForConditionalGeneration(
 
     _keys_to_ignore_on_load_missing = ["final_logits_bias"]  # noqa: RUF012 - read by transformers
     _tied_weights_keys = {"lm_head.weight": "model.shared.weight"}  # noqa: RUF012
+    has_logits_bias = True
 
     def __init__(self, config: BigBirdPegasusConfig):
         super().__init__(config)
         self.model = BigBirdPegasusModel(config)
-        self.register_buffer("final_logits_bias", torch.zeros(1, config.vocab_size))
-        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.add_head(config)
         self.post_init()
-
-    def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        if module is self:
-            nn.init.zeros_(self.final_logits_bias)
-
-    def resize_token_embeddings(self, *args, **kwargs) -> nn.Embedding:
-        """Resize embedding, head and logits bias; arguments as in transformers."""
-        embeddings = super().resize_token_embeddings(*args, **kwargs)
-        size, bias = embeddings.weight.shape[0], self.final_logits_bias
-        self.final_logits_bias = F.pad(bias, (0, max(0, size - bias.shape[1])))[:, :size].contiguous()
-        return embeddings

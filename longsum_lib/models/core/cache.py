@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, EncoderDecoderCache
-from transformers.generation import GenerationMixin
+from transformers.generation import GenerationMixin, GenerationMode
 
 from longsum_lib.errors import VersionError
+from longsum_lib.models.core.masks import to_padding
 from longsum_lib.upstream import installed, supported
 from longsum_lib.upstream.torch import tracing
 from longsum_lib.upstream.transformers import OLD_NAMES, beams_can_share, cache_in, cache_name
@@ -117,8 +118,20 @@ class SharedGenerationMixin(GenerationMixin):
         result = super()._prepare_cache_for_generation(generation_config, model_kwargs, *args, **kwargs)
         cache = cache_in(model_kwargs)
         if made_here and isinstance(cache, EncoderDecoderCache) and beams_can_share():
-            model_kwargs[cache_name()] = SharedCache(cache.self_attention_cache)
+            from longsum_lib.models.core.step.generating import step_cache
+
+            mode = next((a for a in (*args, *kwargs.values()) if isinstance(a, GenerationMode)), None)
+            short = step_cache(self, generation_config, mode, cache)
+            model_kwargs[cache_name()] = short or SharedCache(cache.self_attention_cache)
         return result
+
+    def seen_by_decoder(self, attention_mask: Tensor | None) -> Tensor | None:
+        """Return which of the encoder's rows the decoder sees, bool ``(documents, rows)``; ``None`` = all of them.
+
+        Args:
+            attention_mask: ``(documents, length)`` of any dtype, > 0 for real tokens.
+        """
+        return to_padding(attention_mask)
 
 
 # What belongs to the document and is the same for all its beams.

@@ -17,11 +17,12 @@ def has_dense_parameters(module: nn.Module) -> bool:
     """
     from torch import nn
 
+    from longsum_lib.models.core.int8 import Int8Linear
     from longsum_lib.models.core.looking import is_plain
 
     if not is_plain(module):
         return False
-    if type(module) is nn.Linear:
+    if type(module) in (nn.Linear, Int8Linear):
         return True
     bitsandbytes = sys.modules.get("bitsandbytes")
     if bitsandbytes is None:
@@ -47,10 +48,14 @@ def dense_parameters(module: nn.Module, dtype: torch.dtype) -> tuple[Tensor, Ten
     """
     from torch import nn
 
+    from longsum_lib.models.core.int8 import Int8Linear
+
     if not has_dense_parameters(module):
         return None
     if type(module) is nn.Linear:
         return module.weight, module.bias
+    if isinstance(module, Int8Linear):
+        return module.dense(dtype)
     import bitsandbytes
 
     bias = None if module.bias is None else module.bias.to(dtype)

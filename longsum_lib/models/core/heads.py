@@ -1,16 +1,28 @@
-"""What is put on top of an encoder-decoder: classification and span heads, and their losses."""
+"""What else is put on top of an encoder-decoder: classification and span heads, and their losses."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import PreTrainedConfig
+from transformers.modeling_outputs import Seq2SeqQuestionAnsweringModelOutput, Seq2SeqSequenceClassifierOutput
+from transformers.utils import ModelOutput
+
+from longsum_lib.models.core.seq2seq import handed_on
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel as _Mixed
+else:
+    _Mixed = object
 
 
 class ClassificationHead(nn.Module):
     """Dense layer, tanh, projection: ``(batch, d_model)`` to ``(batch, labels)``."""
 
-    def __init__(self, d_model: int, labels: int, dropout: float):
+    def __init__(self, d_model: int, labels: int, dropout: float) -> None:
         super().__init__()
         self.dense = nn.Linear(d_model, d_model)
         self.dropout = nn.Dropout(dropout)
@@ -21,7 +33,7 @@ class ClassificationHead(nn.Module):
         return self.out_proj(self.dropout(torch.tanh(self.dense(self.dropout(states)))))
 
 
-def classification_loss(logits: Tensor, labels: Tensor | None, config) -> Tensor | None:
+def classification_loss(logits: Tensor, labels: Tensor | None, config: PreTrainedConfig) -> Tensor | None:
     """Regression, one label of several, or several labels, as transformers decides it; ``None`` without labels."""
     if labels is None:
         return None
@@ -65,3 +77,50 @@ def span_loss(
     pairs = ((start, start_positions), (end, end_positions))
     losses = [F.cross_entropy(s, p.view(-1).clamp(0, length), ignore_index=length) for s, p in pairs]
     return sum(losses) / 2
+
+
+class SequenceClassification(_Mixed):
+    """A model that classifies by the decoder's state at the last end-of-text token of the input."""
+
+    classified_output: type[ModelOutput] = Seq2SeqSequenceClassifierOutput
+
+    def add_head(self, config: PreTrainedConfig) -> None:
+        """Give the model its ``classification_head``."""
+        self.classification_head = ClassificationHead(config.d_model, config.num_labels, config.classifier_dropout)
+
+    def classify(
+        self, input_ids: Tensor | None, labels: Tensor | None, return_dict: bool | None, **inputs: Any
+    ) -> ModelOutput | tuple:
+        """Do what ``forward`` says; ``inputs`` is what the model below the head takes beside the ids."""
+        last = last_end(input_ids, self.config.eos_token_id)
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        outputs = self.base_model(input_ids=input_ids, **inputs, return_dict=True)
+        logits = self.classification_head(rows_at(outputs.last_hidden_state, last))
+        loss = classification_loss(logits, labels, self.config)
+        output = self.classified_output(loss=loss, logits=logits, **handed_on(outputs))
+        return output if return_dict else output.to_tuple()
+
+
+class QuestionAnswering(_Mixed):
+    """A model that marks the span of an answer."""
+
+    span_output: type[ModelOutput] = Seq2SeqQuestionAnsweringModelOutput
+
+    def add_head(self, config: PreTrainedConfig) -> None:
+        """Give the model its projection to two logits a token."""
+        self.qa_outputs = nn.Linear(config.d_model, 2)
+
+    def mark_span(
+        self,
+        start_positions: Tensor | None,
+        end_positions: Tensor | None,
+        return_dict: bool | None,
+        **inputs: Any,
+    ) -> ModelOutput | tuple:
+        """Do what ``forward`` says; ``inputs`` is what the model below the head takes."""
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        outputs = self.base_model(**inputs, return_dict=True)
+        start, end = self.qa_outputs(outputs.last_hidden_state).unbind(-1)
+        loss = span_loss(start, end, start_positions, end_positions)
+        output = self.span_output(loss=loss, start_logits=start, end_logits=end, **handed_on(outputs))
+        return output if return_dict else output.to_tuple()

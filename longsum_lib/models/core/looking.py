@@ -83,6 +83,23 @@ def _all_plain(module: nn.Module) -> bool:
     return True
 
 
+def writing_is_looked_at(model: nn.Module) -> bool:
+    """Tell whether anyone looks at what is at work in a decoding step: every module but the encoder.
+
+    Args:
+        model: a model that writes, with ``get_encoder``.
+    """
+    if has_global_hooks():
+        return True
+    encoder, left = model.get_encoder(), [model]
+    while left:
+        part = left.pop()
+        if not _is_plain(part):
+            return True
+        left += [child for child in part.children() if child is not encoder]
+    return False
+
+
 def is_plain(module: nn.Module) -> bool:
     """Tell whether a module's weights may be read past it: nothing happens when it is called but its own product."""
     if torch.compiler.is_compiling():  # in terms that its tracer follows

@@ -6,11 +6,12 @@ import math
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedConfig
 
 from longsum_lib.upstream.torch import tracing
 
 
-def sinusoids(length: int, d_model: int, *, first: int = 0, device=None) -> Tensor:
+def sinusoids(length: int, d_model: int, *, first: int = 0, device: torch.device | None = None) -> Tensor:
     r"""Return PEGASUS-X's sinusoids: sines in the first half of the columns, cosines in the second.
 
     .. math:: S_{p, k} = \sin(p f_k), \quad S_{p, d/2 + k} = \cos(p f_k), \quad f_k = 10000^{-k / (d/2 - 1)}
@@ -83,9 +84,15 @@ class ScaledEmbedding(nn.Embedding):
         embed_scale: the factor. peft asks for it by this name, and applies it to what it looks up by itself.
     """
 
-    def __init__(self, vocab_size: int, d_model: int, padding_idx: int | None, embed_scale: float):
+    def __init__(self, vocab_size: int, d_model: int, padding_idx: int | None, embed_scale: float) -> None:
         super().__init__(vocab_size, d_model, padding_idx)
         self.embed_scale = embed_scale
+
+    @classmethod
+    def of(cls, config: PreTrainedConfig) -> ScaledEmbedding:
+        """Make the embedding of a config of Pegasus' family."""
+        scale = math.sqrt(config.d_model) if config.scale_embedding else 1.0
+        return cls(config.vocab_size, config.d_model, config.pad_token_id, scale)
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Look up ``(batch, length)`` ids: ``(batch, length, d_model)``."""

@@ -16,7 +16,9 @@ from longsum_lib.errors import CorruptCheckpoint, OptionError, UnknownOption
 from longsum_lib.loading import checkpoint_files
 from longsum_lib.models.core.arrived import check_arrived, check_stored_kinds
 from longsum_lib.models.core.header import read_headers
+from longsum_lib.models.core.int8 import Int8Linear
 from longsum_lib.models.core.sizes import check_sizes
+from longsum_lib.upstream.torch import nothing_drawn_without_memory
 from longsum_lib.upstream.transformers import LOADING_OPTIONS
 
 logger = logging.getLogger(__name__)
@@ -44,7 +46,8 @@ class CheckedLoading:
                 Heads that the class adds for fine-tuning may be missing and are named in a warning.
         """
         if _judged_by_caller.get():
-            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)  # type: ignore[misc]
+            with nothing_drawn_without_memory():
+                return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)  # type: ignore[misc]
         if kwargs.pop("trust_remote_code", False):
             say_no_code_runs(cls)
         check_options(cls, f"{cls.__name__}.from_pretrained", kwargs)
@@ -52,11 +55,25 @@ class CheckedLoading:
         wants_info = kwargs.pop("output_loading_info", False)
         if os.path.isdir(name) and not kwargs.get("state_dict"):
             _check_folder(cls, name, kwargs)
-        model, info = super().from_pretrained(  # type: ignore[misc]  # PreTrainedModel comes after it
-            pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
-        )
+        with nothing_drawn_without_memory():
+            model, info = super().from_pretrained(  # type: ignore[misc]  # PreTrainedModel comes after it
+                pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
+            )
         check_arrived(model, name, info)
         return (model, info) if wants_info else model
+
+    def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+        """Save as transformers does.
+
+        Raises:
+            OptionError: The weights were made int8 while they were loaded, and no format is there to save that.
+        """
+        if any(isinstance(module, Int8Linear) for module in self.modules()):  # type: ignore[attr-defined]
+            raise OptionError(
+                "weights made int8 for this processor are not saved; keep the checkpoint that they came from: "
+                "load(…, quantization='int8') gives the same again"
+            )
+        super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
 
     def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
         """Take the names of what runs here; transformers calls this for ``attn_implementation``.

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedConfig
+from transformers import initialization as init
 from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput, Seq2SeqModelOutput
 from transformers.utils import ModelOutput
 
 from longsum_lib.models.core.arguments import takes
 from longsum_lib.models.core.few_rows import linear_of_few
-from longsum_lib.models.core.layers import shift_tokens_right, token_loss
+from longsum_lib.models.core.step.generating import steps
 from longsum_lib.upstream.peft import advise
 from longsum_lib.upstream.transformers import cache_in, output_of
 
-# What to do where a decoder has more tokens than positions: it may not have been asked to write at all.
-SHORTEN = (
-    "write fewer tokens; without decoder_input_ids (in classification and question answering) the document itself is "
-    "decoded, so truncate it"
-)
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel as _Mixed
+else:
+    _Mixed = object
+
+ONE_EMBEDDING = {
+    "encoder.embed_tokens.weight": "shared.weight",
+    "decoder.embed_tokens.weight": "shared.weight",
+}
+"""The parameters of a model without a head that are one, as transformers reads it."""
+
+
+def shift_tokens_right(labels: Tensor, pad_token_id: int, decoder_start_token_id: int) -> Tensor:
+    """Make decoder inputs of labels ``(batch, length)``: start token in front, last dropped, -100 becomes padding."""
+    if pad_token_id is None or decoder_start_token_id is None:
+        raise ValueError("config.pad_token_id and config.decoder_start_token_id must be set to make decoder inputs")
+    start = labels.new_full((labels.shape[0], 1), decoder_start_token_id)
+    shifted = torch.cat([start, labels[:, :-1]], dim=1)
+    return shifted.masked_fill(shifted == -100, pad_token_id)
+
+
+def token_loss(logits: Tensor, labels: Tensor | None) -> Tensor | None:
+    """Mean cross-entropy of logits ``(batch, length, vocabulary)`` over labels that are not -100."""
+    if labels is None:
+        return None
+    return F.cross_entropy(logits.flatten(0, 1), labels.reshape(-1).to(logits.device))
 
 
 def handed_on(outputs: ModelOutput) -> dict[str, Any]:
@@ -27,15 +52,20 @@ def handed_on(outputs: ModelOutput) -> dict[str, Any]:
     return {name: value for name, value in outputs.items() if name != "last_hidden_state"}
 
 
-class EncoderDecoder:
+class EncoderDecoder(_Mixed):
     """``forward`` of a model without a head. The class that mixes it in has ``shared``, ``encoder``, ``decoder``."""
+
+    _tied_weights_keys: ClassVar[dict[str, str]] = ONE_EMBEDDING
+    shared: nn.Embedding
+    encoder: nn.Module
+    decoder: nn.Module
 
     # Whether decoder inputs are made from the encoder's input_ids when none are given, as BART does.
     decodes_its_input = False
     # The classes and fields of the two outputs.
     encoder_output: type[ModelOutput] = BaseModelOutput
     model_output: type[ModelOutput] = Seq2SeqModelOutput
-    encoder_fields = ("last_hidden_state", "hidden_states", "attentions")
+    encoder_fields: tuple[str, ...] = ("last_hidden_state", "hidden_states", "attentions")
 
     def get_input_embeddings(self) -> nn.Embedding:
         """Return the embedding that encoder, decoder and head share."""
@@ -44,6 +74,10 @@ class EncoderDecoder:
     def set_input_embeddings(self, value: nn.Embedding) -> None:
         """Replace the shared embedding everywhere."""
         self.shared = self.encoder.embed_tokens = self.decoder.embed_tokens = value
+
+    def _cross_mask(self, attention_mask: Tensor | None) -> Tensor | None:
+        """Return which of the encoder's rows the decoder sees, ``(documents, rows)``, > 0 for those; ``None`` = all."""
+        return attention_mask
 
     @takes()
     def forward(
@@ -124,7 +158,7 @@ class EncoderDecoder:
             input_ids=decoder_input_ids,
             attention_mask=decoder_attention_mask,
             encoder_hidden_states=encoder_outputs["last_hidden_state"],
-            encoder_attention_mask=attention_mask,
+            encoder_attention_mask=self._cross_mask(attention_mask),
             cache=cache,
             inputs_embeds=decoder_inputs_embeds,
             use_cache=use_cache,
@@ -144,13 +178,48 @@ class EncoderDecoder:
         return output if return_dict else output.to_tuple()
 
 
-class ConditionalGeneration:
-    """``forward`` of a model that writes. The class that mixes it in has ``model`` and ``lm_head``.
+class ConditionalGeneration(_Mixed):
+    """``forward`` of a model that writes, and its head.
 
-    ``final_logits_bias``, a buffer ``(1, vocabulary)``, is added where the class has one.
+    The class that mixes it in has the model below the head under ``base_model_prefix``, and calls :meth:`add_head`.
     """
 
+    lm_output: type[ModelOutput] = Seq2SeqLMOutput
+    # Whether a buffer ``final_logits_bias`` ``(1, vocabulary)`` is added to the logits, as BART has it.
+    has_logits_bias = False
+    # Whether a cache is made where labels are given: nobody writes then.
+    caches_labels = False
+    # Factor of the states that the head reads.
+    head_scale: float = 1.0
+    final_logits_bias: Tensor
+    lm_head: nn.Linear
+
+    def add_head(self, config: PreTrainedConfig) -> None:
+        """Give the model ``lm_head`` and, if it has one, ``final_logits_bias``; the last step but ``post_init``."""
+        if self.has_logits_bias:
+            self.register_buffer("final_logits_bias", torch.zeros(1, config.vocab_size))
+        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if module is self and self.has_logits_bias:
+            init.zeros_(self.final_logits_bias)
+
+    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
+        """Resize embedding, head and logits bias; arguments as in transformers."""
+        embeddings = super().resize_token_embeddings(*args, **kwargs)
+        if self.has_logits_bias:
+            size, bias = embeddings.weight.shape[0], self.final_logits_bias
+            self.final_logits_bias = F.pad(bias, (0, max(0, size - bias.shape[1])))[:, :size].contiguous()
+        return embeddings
+
+    def run_below(self, **inputs: Any) -> ModelOutput:
+        """Call the model below the head."""
+        return self.base_model(**inputs)
+
     @takes()
+    @steps(Seq2SeqLMOutput)
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -168,12 +237,9 @@ class ConditionalGeneration:
         return_dict: bool | None = None,
     ) -> Seq2SeqLMOutput | tuple:
         """Return logits ``(rows, length, vocabulary)`` and, with ``labels`` ``(rows, length)``, their mean loss."""
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        if labels is not None:
-            use_cache = False
-            if decoder_input_ids is None and decoder_inputs_embeds is None:
-                decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
-        outputs = self.model(
+        return self.write(
+            labels,
+            return_dict,
             input_ids=input_ids,
             attention_mask=attention_mask,
             decoder_input_ids=decoder_input_ids,
@@ -185,13 +251,27 @@ class ConditionalGeneration:
             use_cache=use_cache,
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
-            return_dict=True,
         )
-        logits = linear_of_few(self.lm_head, outputs.last_hidden_state)
-        bias = getattr(self, "final_logits_bias", None)
-        if bias is not None:
-            logits = logits + bias
-        output = Seq2SeqLMOutput(loss=token_loss(logits, labels), logits=logits, **handed_on(outputs))
+
+    def write(self, labels: Tensor | None, return_dict: bool | None, **inputs: Any) -> ModelOutput | tuple:
+        """Do what ``forward`` says.
+
+        Args:
+            labels: ``(rows, length)`` or ``None``.
+            return_dict: ``False`` gives a tuple, ``None`` what the config says.
+            inputs: what the model below the head takes.
+        """
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        if labels is not None:
+            inputs["use_cache"] = inputs["use_cache"] if self.caches_labels else False
+            if inputs["decoder_input_ids"] is None and inputs["decoder_inputs_embeds"] is None:
+                inputs["decoder_input_ids"] = self.prepare_decoder_input_ids_from_labels(labels)
+        outputs = self.run_below(**inputs, return_dict=True)
+        states = outputs.last_hidden_state
+        logits = linear_of_few(self.lm_head, states if self.head_scale == 1.0 else states * self.head_scale)
+        if self.has_logits_bias:
+            logits = logits + self.final_logits_bias
+        output = self.lm_output(loss=token_loss(logits, labels), logits=logits, **handed_on(outputs))
         return output if return_dict else output.to_tuple()
 
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:

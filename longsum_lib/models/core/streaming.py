@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
-from longsum_lib.models.core.layers import by_chunks, split_heads
 from longsum_lib.models.core.looking import Freedom
+from longsum_lib.models.core.states import by_chunks, split_heads
 
 # Rows of a chunk. 2,048 rows of 768 fp32 are 6 MiB: the temporaries of a chunk fit a processor's last-level cache.
 # A GPU wants larger matrix products.

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from transformers import LEDConfig
-from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from longsum_lib.attention.sliding_window.attention import (
@@ -21,8 +20,10 @@ from longsum_lib.attention.sliding_window.attention import (
 from longsum_lib.attention.sliding_window.global_rows import global_rows, overwrite_global_rows, project_global_rows
 from longsum_lib.attention.sliding_window.weights import global_token_weights, sliding_window_weights
 from longsum_lib.models.core.dense_parameters import dense_parameters, has_dense_parameters
-from longsum_lib.models.core.layers import FeedForward, by_chunks, clamp_half, dropout, merge_heads, split_heads
+from longsum_lib.models.core.embedding import check_heads
+from longsum_lib.models.core.feed_forward import FeedForward
 from longsum_lib.models.core.looking import Freedom
+from longsum_lib.models.core.states import by_chunks, clamp_half, dropout, merge_heads, split_heads
 from longsum_lib.models.core.streaming import NearKeys, can_stream, chunks, rows_per_step, run_chunks, where_to
 
 
@@ -31,9 +32,7 @@ class LongformerSelfAttention(nn.Module):
 
     def __init__(self, config: LEDConfig, layer_idx: int):
         super().__init__()
-        d_model, self.heads = config.d_model, config.encoder_attention_heads
-        if d_model % self.heads:
-            raise ValueError(f"config.d_model is {d_model}, not a multiple of encoder_attention_heads, {self.heads}")
+        d_model, self.heads = config.d_model, check_heads(config, "d_model", "encoder_attention_heads")
         self.window = one_sided_windows(config)[layer_idx]
         self.dropout = config.attention_dropout
         self.query = nn.Linear(d_model, d_model)
@@ -157,11 +156,7 @@ class LEDEncoderLayer(FeedForward, GradientCheckpointingLayer):
         super().__init__()
         self.self_attn = LEDEncoderAttention(config, layer_idx)
         self.self_attn_layer_norm = nn.LayerNorm(config.d_model)
-        self.dropout, self.activation_dropout = config.dropout, config.activation_dropout
-        self.activation_fn = ACT2FN[config.activation_function]
-        self.fc1 = nn.Linear(config.d_model, config.encoder_ffn_dim)
-        self.fc2 = nn.Linear(config.encoder_ffn_dim, config.d_model)
-        self.final_layer_norm = nn.LayerNorm(config.d_model)
+        self.add_feed_forward(config, config.encoder_ffn_dim)
 
     def forward(
         self, states: Tensor, padding: Tensor | None, is_global: Tensor | None, freedom: Freedom = Freedom.WHOLE
@@ -187,6 +182,10 @@ class LEDEncoderLayer(FeedForward, GradientCheckpointingLayer):
         attended = dropout(attended, self.dropout, self.training)
         states = self.self_attn_layer_norm(clamp_half(states + attended))
         return self.final_layer_norm(clamp_half(states + self.feed_forward(states)))
+
+    def weights(self, states: Tensor, padding: Tensor | None, is_global: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return attention weights for looking at, see :meth:`LongformerSelfAttention.weights`."""
+        return self.self_attn.longformer_self_attn.weights(states, padding, is_global)
 
 
 def one_sided_windows(config: LEDConfig) -> list[int]:

@@ -13,15 +13,18 @@ import torch
 from torch import Tensor, nn
 from transformers import LEDConfig, PreTrainedModel
 from transformers.cache_utils import EncoderDecoderCache
-from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 from transformers.models.led.modeling_led import LEDEncoderBaseModelOutput, LEDSeq2SeqModelOutput
 
 from longsum_lib.models.core.arguments import takes
-from longsum_lib.models.core.layers import DecoderLayer, by_chunks, dropout, embed_tokens, new_cache, run_decoder
+from longsum_lib.models.core.asked import asked_of
+from longsum_lib.models.core.decoder import Decoder, DecoderLayer
+from longsum_lib.models.core.embedding import check_input, check_written, embed_tokens
+from longsum_lib.models.core.encoder import run_encoder
 from longsum_lib.models.core.looking import Freedom, freedom_of, table_rows
 from longsum_lib.models.core.masks import to_padding
 from longsum_lib.models.core.pretrained import CheckedLoading
-from longsum_lib.models.core.seq2seq import SHORTEN, EncoderDecoder
+from longsum_lib.models.core.seq2seq import EncoderDecoder
+from longsum_lib.models.core.states import by_chunks, dropout
 from longsum_lib.models.led.layer import LEDEncoderLayer, one_sided_windows
 from longsum_lib.upstream.torch import tracing
 
@@ -86,42 +89,27 @@ class LEDEncoder(LEDPreTrainedModel):
             time ``O(length · (d_model² + d_model · window))``; extra memory at inference: the states and the
             temporaries of one chunk, see :mod:`.streaming`; while training about 30 times the states a layer.
         """
-        output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
-        if output_hidden_states is None:
-            output_hidden_states = self.config.output_hidden_states
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        freedom = freedom_of(self, output_hidden_states)
+        asked = asked_of(self.config, output_attentions, output_hidden_states, return_dict)
+        freedom = freedom_of(self, asked.hidden_states)
         states = self._embed(input_ids, inputs_embeds, freedom)
-        padding, is_global = self._masks(attention_mask, global_attention_mask)
-        hidden, local, global_ = [], [], []
-        for layer in self.layers:
-            if output_hidden_states:
-                hidden.append(states)
-            if self.training and self.layerdrop and torch.rand(()) < self.layerdrop:
-                continue
-            if output_attentions:
-                weights = layer.self_attn.longformer_self_attn.weights(states, padding, is_global)
-                local.append(weights[0])
-                global_.append(weights[1])
-            states = layer(states, padding, is_global, freedom)[0]
-        if output_hidden_states:
-            hidden.append(states)
+        context = self._masks(attention_mask, global_attention_mask)
+        encoded = run_encoder(self, self.layers, states, context, asked, freedom)
+        local, global_ = None, None
+        if encoded.attentions is not None:
+            local = tuple(weights[0] for weights in encoded.attentions)
+            global_ = tuple(weights[1] for weights in encoded.attentions)
         output = LEDEncoderBaseModelOutput(
-            last_hidden_state=states,
-            hidden_states=tuple(hidden) if output_hidden_states else None,
-            attentions=tuple(local) if output_attentions else None,
-            global_attentions=tuple(global_) if output_attentions and global_ and global_[0] is not None else None,
+            last_hidden_state=encoded.states,
+            hidden_states=encoded.hidden_states,
+            attentions=local,
+            global_attentions=global_ if global_ and global_[0] is not None else None,
         )
-        return output if return_dict else output.to_tuple()
+        return asked.give(output)
 
     def _embed(self, input_ids: Tensor | None, inputs_embeds: Tensor | None, freedom: Freedom) -> Tensor:
         embeds = embed_tokens(self, input_ids, inputs_embeds)
         length, most = embeds.shape[1], self.embed_positions.num_embeddings
-        if length > most:
-            raise ValueError(
-                f"the input has {length} tokens, the model takes {most} (config.max_encoder_position_embeddings); "
-                "truncate or split it"
-            )
+        check_input(length, most, "max_encoder_position_embeddings")
         positions = table_rows(self.embed_positions, length, embeds.device).expand_as(embeds)
         states = by_chunks(
             lambda rows, places: self.layernorm_embedding(rows + places),
@@ -131,7 +119,9 @@ class LEDEncoder(LEDPreTrainedModel):
         )
         return dropout(states, self.dropout, self.training)
 
-    def _masks(self, attention_mask: Tensor | None, global_attention_mask: Tensor | None):
+    def _masks(
+        self, attention_mask: Tensor | None, global_attention_mask: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
         padding = to_padding(attention_mask)
         is_global = None if global_attention_mask is None else global_attention_mask > 0
         if is_global is None and attention_mask is not None and not tracing():
@@ -149,7 +139,7 @@ class LEDEncoder(LEDPreTrainedModel):
         return padding, is_global
 
 
-class LEDDecoder(LEDPreTrainedModel):
+class LEDDecoder(Decoder, LEDPreTrainedModel):
     """Embeddings and decoder layers."""
 
     def __init__(self, config: LEDConfig):
@@ -162,50 +152,16 @@ class LEDDecoder(LEDPreTrainedModel):
         self.gradient_checkpointing = False
         self.post_init()
 
-    @takes()
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        encoder_hidden_states: Tensor | None = None,
-        encoder_attention_mask: Tensor | None = None,
-        cache: EncoderDecoderCache | None = None,
-        inputs_embeds: Tensor | None = None,
-        use_cache: bool | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> BaseModelOutputWithPastAndCrossAttentions | tuple:
-        """Decode ``(rows, length)`` tokens against ``(documents, keys, d_model)`` encoder states.
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``."""
+        return self.layernorm_embedding(self.embed_tokens(tokens) + self.embed_positions(positions))
 
-        Rows are a multiple of documents, the beams of one document side by side.
-        """
-        output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
-        if output_hidden_states is None:
-            output_hidden_states = self.config.output_hidden_states
-        use_cache = self.config.use_cache if use_cache is None else use_cache
-        embeds = embed_tokens(self, input_ids, inputs_embeds)
-        cache = new_cache(use_cache and not (self.gradient_checkpointing and self.training), cache, len(self.layers))
-        past = cache.get_seq_length() if cache is not None else 0
+    def place(self, embeds: Tensor, past: int | Tensor, cache: EncoderDecoderCache | None) -> Tensor:
+        """Add learned positions and normalize."""
         length, most = embeds.shape[1], self.embed_positions.num_embeddings
-        if isinstance(past, int) and past + length > most:
-            raise ValueError(
-                f"the decoder is at token {past + length}, the model takes {most} "
-                f"(config.max_decoder_position_embeddings); {SHORTEN}"
-            )
+        check_written(past, length, most, "max_decoder_position_embeddings")
         positions = self.embed_positions(torch.arange(length, device=embeds.device) + past)
-        states = dropout(self.layernorm_embedding(embeds + positions), self.dropout, self.training)
-        output = run_decoder(
-            self,
-            states,
-            attention_mask=attention_mask,
-            encoder_states=encoder_hidden_states,
-            encoder_padding=to_padding(encoder_attention_mask),
-            cache=cache,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-        )
-        return output if return_dict in (None, True) else output.to_tuple()
+        return dropout(self.layernorm_embedding(embeds + positions), self.dropout, self.training)
 
 
 class LEDModel(EncoderDecoder, LEDPreTrainedModel):
@@ -215,11 +171,6 @@ class LEDModel(EncoderDecoder, LEDPreTrainedModel):
     encoder_output = LEDEncoderBaseModelOutput
     model_output = LEDSeq2SeqModelOutput
     encoder_fields = ("last_hidden_state", "hidden_states", "attentions", "global_attentions")
-
-    _tied_weights_keys = {  # noqa: RUF012 - read by transformers
-        "encoder.embed_tokens.weight": "shared.weight",
-        "decoder.embed_tokens.weight": "shared.weight",
-    }
 
     def __init__(self, config: LEDConfig):
         super().__init__(config)

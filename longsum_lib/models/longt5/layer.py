@@ -23,16 +23,11 @@ from longsum_lib.attention.transient_global.attention import (
     transient_sums,
 )
 from longsum_lib.attention.transient_global.weights import transient_global_weights
-from longsum_lib.models.core.layers import (
-    DecoderAttention,
-    by_chunks,
-    clamp_half,
-    dropout,
-    merge_heads,
-    recomputed,
-    split_heads,
-)
+from longsum_lib.models.core.decoder import DecoderAttention
+from longsum_lib.models.core.feed_forward import recomputed
 from longsum_lib.models.core.looking import Freedom, is_plain
+from longsum_lib.models.core.states import by_chunks, clamp_half, dropout, merge_heads, split_heads
+from longsum_lib.models.core.step.parts import DecoderParts
 from longsum_lib.models.core.streaming import (
     NearKeys,
     can_stream,
@@ -378,6 +373,13 @@ class LongT5DecoderBlock(GradientCheckpointingLayer):
                 LayerFF(config),
             ]
         )
+
+    def parts(self) -> DecoderParts:
+        """Return what the block is made of."""
+        own, cross, last = self.layer
+        dense, norms = last.DenseReluDense, (own.layer_norm, cross.layer_norm, last.layer_norm)
+        inner = (dense.wi_0, dense.wi_1) if dense.gated else (dense.wi,)
+        return DecoderParts(own.attention, cross.attention, inner, dense.act, dense.wo, norms, pre_norm=True)
 
     def forward(self, states, mask, encoder_states, encoder_mask, cache=None, with_weights=False):
         """Return new states ``(rows, length, d_model)`` and the weights of self- and cross-attention or ``None``."""

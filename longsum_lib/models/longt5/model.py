@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,24 +17,21 @@ from torch.nn import functional as F
 from transformers import LongT5Config, PreTrainedModel
 from transformers import initialization as init
 from transformers.cache_utils import EncoderDecoderCache
-from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPastAndCrossAttentions, Seq2SeqLMOutput
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils import ModelOutput
 
 from longsum_lib.attention.relative_position import distance_bias
 from longsum_lib.models.core.arguments import takes
+from longsum_lib.models.core.asked import asked_of
 from longsum_lib.models.core.cache import SharedGenerationMixin
-from longsum_lib.models.core.few_rows import linear_of_few
-from longsum_lib.models.core.layers import (
-    by_chunks,
-    embed_tokens,
-    new_cache,
-    run_decoder,
-    shift_tokens_right,
-    token_loss,
-)
-from longsum_lib.models.core.looking import freedom_of
+from longsum_lib.models.core.decoder import Decoder
+from longsum_lib.models.core.embedding import embed_tokens
+from longsum_lib.models.core.encoder import run_encoder
+from longsum_lib.models.core.looking import Freedom, freedom_of
 from longsum_lib.models.core.masks import to_padding
 from longsum_lib.models.core.pretrained import CheckedLoading
-from longsum_lib.models.core.seq2seq import EncoderDecoder, handed_on
+from longsum_lib.models.core.seq2seq import ONE_EMBEDDING, ConditionalGeneration, EncoderDecoder, shift_tokens_right
+from longsum_lib.models.core.states import by_chunks
 from longsum_lib.models.longt5.layer import LongT5DecoderBlock, LongT5EncoderBlock, RMSNorm, bias_table, spread
 from longsum_lib.upstream.torch import tracing
 from longsum_lib.upstream.transformers import embeddings_are_one, make_known
@@ -100,18 +98,15 @@ class LongT5Stack(LongT5PreTrainedModel):
         self.final_layer_norm = RMSNorm(config)
         self.gradient_checkpointing = False
 
-    def _embed(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
+    def look_up(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
         """Embed tokens; of fp16 embeddings comes an fp32 residual stream."""
         states = embed_tokens(self, input_ids, inputs_embeds)
         states = states.float() if states.dtype == torch.float16 else states
         return F.dropout(states, self.dropout, self.training)
 
-    def _finish(self, states: Tensor) -> Tensor:
+    def finish(self, states: Tensor) -> Tensor:
+        """Normalize the last states, and drop some of their features."""
         return F.dropout(self.final_layer_norm(states), self.dropout, self.training)
-
-    def _asked(self, *flags: bool | None) -> list[bool]:
-        names = ("output_attentions", "output_hidden_states", "return_dict")
-        return [getattr(self.config, n) if flag is None else flag for n, flag in zip(names, flags, strict=True)]
 
 
 class LongT5Encoder(LongT5Stack):
@@ -155,31 +150,28 @@ class LongT5Encoder(LongT5Stack):
             term for local attention; extra memory at inference: the states and the temporaries of one chunk, see
             :mod:`.streaming`.
         """
-        with_weights, with_hidden, return_dict = self._asked(output_attentions, output_hidden_states, return_dict)
-        freedom = freedom_of(self, with_hidden)
-        states = self._embed(input_ids, inputs_embeds)
+        asked = asked_of(self.config, output_attentions, output_hidden_states, return_dict)
+        freedom = freedom_of(self, asked.hidden_states)
+        states = self.look_up(input_ids, inputs_embeds)
         if states is inputs_embeds:
             freedom = freedom.and_keep
         padding = to_padding(attention_mask)
         self._advise(padding)
         biases = self.block[0].layer[0].attention.biases(states.shape[1], states.device)
-        hidden, weights = [], []
-        for block in self.block:
-            if with_hidden:
-                hidden.append(states)
-            if with_weights:
-                weights.append(block.weights(states, padding, *biases))
-            states = block(states, padding, *biases, freedom)[0]
-        same = states.dtype == self.final_layer_norm.weight.dtype
-        states = by_chunks(self._finish, states, freedom=freedom if same else freedom.and_keep)
-        if with_hidden:
-            hidden.append(states)
-        output = BaseModelOutput(
-            last_hidden_state=states,
-            hidden_states=tuple(hidden) if with_hidden else None,
-            attentions=tuple(weights) if with_weights else None,
+        encoded = run_encoder(
+            self, self.block, states, (padding, *biases), asked, freedom, finish=partial(self._finish, freedom=freedom)
         )
-        return output if return_dict else output.to_tuple()
+        return asked.give(
+            BaseModelOutput(
+                last_hidden_state=encoded.states,
+                hidden_states=encoded.hidden_states,
+                attentions=encoded.attentions,
+            )
+        )
+
+    def _finish(self, states: Tensor, freedom: Freedom) -> Tensor:
+        same = states.dtype == self.final_layer_norm.weight.dtype
+        return by_chunks(self.finish, states, freedom=freedom if same else freedom.and_keep)
 
     def _advise(self, padding: Tensor | None) -> None:
         """Say once that padding in front of a text moves the blocks that are summed into transient tokens."""
@@ -196,10 +188,8 @@ class LongT5Encoder(LongT5Stack):
             )
 
 
-class LongT5Decoder(LongT5Stack):
+class LongT5Decoder(Decoder, LongT5Stack):
     """Embedding and decoder blocks: T5's decoder."""
-
-    layerdrop = 0.0
 
     def __init__(self, config: LongT5Config):
         super().__init__(config)
@@ -218,51 +208,34 @@ class LongT5Decoder(LongT5Stack):
         distance = torch.arange(keys, device=device) - (torch.arange(length, device=device)[:, None] + past)
         return distance_bias(table, distance, bidirectional=False, max_distance=self.max_distance)[None]
 
-    @takes()
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        encoder_hidden_states: Tensor | None = None,
-        encoder_attention_mask: Tensor | None = None,
-        cache: EncoderDecoderCache | None = None,
-        inputs_embeds: Tensor | None = None,
-        use_cache: bool | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> BaseModelOutputWithPastAndCrossAttentions | tuple:
-        """Decode ``(rows, length)`` tokens against ``(documents, keys, d_model)`` encoder states.
+    @property
+    def last_norm(self) -> nn.Module:
+        """The norm of the last states."""
+        return self.final_layer_norm
 
-        Rows are a multiple of documents, the beams of one document side by side.
-        """
-        with_weights, with_hidden, return_dict = self._asked(output_attentions, output_hidden_states, return_dict)
-        use_cache = self.config.use_cache if use_cache is None else use_cache
-        use_cache = use_cache and not (self.gradient_checkpointing and self.training)
-        states = self._embed(input_ids, inputs_embeds)
-        output = run_decoder(
-            self,
-            states,
-            attention_mask=attention_mask,
-            encoder_states=encoder_hidden_states,
-            encoder_padding=to_padding(encoder_attention_mask),
-            cache=new_cache(use_cache, cache, len(self.layers)),
-            final_norm=self._finish,
-            position_bias=partial(self.position_bias, device=states.device),
-            output_attentions=with_weights,
-            output_hidden_states=with_hidden,
-        )
-        return output if return_dict else output.to_tuple()
+    # What the stack says goes before what :class:`Decoder` says.
+    look_up = LongT5Stack.look_up
+    finish = LongT5Stack.finish
 
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``; ``(rows, d_model)``. Positions are biases of the attention here."""
+        return self.embed_tokens(tokens)
 
-_TIED = {"encoder.embed_tokens.weight": "shared.weight", "decoder.embed_tokens.weight": "shared.weight"}
+    def bias_by_distance(self, length: int) -> Tensor:
+        """Return block 0's bias ``(heads, length)`` of keys that lie 0, 1, … tokens before the query."""
+        embedding = self.block[0].layer[0].attention.relative_attention_bias
+        back = -torch.arange(length, device=embedding.weight.device)
+        table = bias_table(embedding, back.device)
+        return distance_bias(table, back, bidirectional=False, max_distance=self.max_distance)
+
+    def place(self, embeds: Tensor, past: int | Tensor, cache: EncoderDecoderCache | None) -> Tensor:
+        """Return the embeddings as they are: positions are biases of the attention."""
+        return embeds
 
 
 class LongT5Model(EncoderDecoder, LongT5PreTrainedModel):
     """Encoder and decoder without a head."""
 
-    _tied_weights_keys = dict(_TIED)  # noqa: RUF012 - read by transformers
-
     def __init__(self, config: LongT5Config):
         super().__init__(config)
         self.shared = spread(nn.Embedding(config.vocab_size, config.d_model), 1.0)
@@ -271,64 +244,32 @@ class LongT5Model(EncoderDecoder, LongT5PreTrainedModel):
         self.post_init()
 
 
-class LongT5ForConditionalGeneration(EncoderDecoder, SharedGenerationMixin, LongT5PreTrainedModel):
+class LongT5ForConditionalGeneration(
+    ConditionalGeneration, EncoderDecoder, SharedGenerationMixin, LongT5PreTrainedModel
+):
     """LongT5 that writes: a language-model head, tied to the embedding or not as the checkpoint has it."""
 
-    _tied_weights_keys = _TIED | {"lm_head.weight": "shared.weight"}
+    _tied_weights_keys = ONE_EMBEDDING | {"lm_head.weight": "shared.weight"}
+    caches_labels = True  # as in transformers
 
     def __init__(self, config: LongT5Config):
         super().__init__(config)
         self.shared = spread(nn.Embedding(config.vocab_size, config.d_model), 1.0)
         self.encoder = LongT5Encoder(config)
         self.decoder = LongT5Decoder(config)
-        self.lm_head = spread(nn.Linear(config.d_model, config.vocab_size, bias=False), 1.0)
+        self.add_head(config)
+        spread(self.lm_head, 1.0)
         self.post_init()
 
-    @takes()
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        decoder_input_ids: Tensor | None = None,
-        decoder_attention_mask: Tensor | None = None,
-        encoder_outputs=None,
-        cache: EncoderDecoderCache | None = None,
-        inputs_embeds: Tensor | None = None,
-        decoder_inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        use_cache: bool | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> Seq2SeqLMOutput | tuple:
-        """Return logits ``(rows, length, vocabulary)`` and, with ``labels`` ``(rows, length)``, their mean loss."""
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
-            decoder_input_ids = self._shift_right(labels)
-        outputs = super().forward(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            decoder_input_ids=decoder_input_ids,
-            decoder_attention_mask=decoder_attention_mask,
-            encoder_outputs=encoder_outputs,
-            cache=cache,
-            inputs_embeds=inputs_embeds,
-            decoder_inputs_embeds=decoder_inputs_embeds,
-            use_cache=use_cache,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=True,
-        )
-        states = outputs.last_hidden_state
-        if getattr(self.config, "scale_decoder_outputs", self.config.tie_word_embeddings):
-            states = states * self.config.d_model**-0.5
-        logits = linear_of_few(self.lm_head, states)
-        output = Seq2SeqLMOutput(loss=token_loss(logits, labels), logits=logits, **handed_on(outputs))
-        return output if return_dict else output.to_tuple()
+    @property
+    def head_scale(self) -> float:
+        """Factor of the states that the head reads."""
+        scales = getattr(self.config, "scale_decoder_outputs", self.config.tie_word_embeddings)
+        return self.config.d_model**-0.5 if scales else 1.0
 
-    def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
-        """Shift labels ``(rows, length)`` right by one token."""
-        return self._shift_right(labels)
+    def run_below(self, **inputs: Any) -> ModelOutput:
+        """Encode and decode: here, encoder and decoder stand beside the head."""
+        return EncoderDecoder.forward(self, **inputs)
 
 
 class LongT5EncoderModel(LongT5PreTrainedModel):

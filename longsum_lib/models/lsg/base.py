@@ -10,8 +10,9 @@ from transformers import initialization as init
 
 from longsum_lib.attention.lsg.sparse import Hashes, Sparsity, draw_hashes
 from longsum_lib.attention.lsg.weights import lsg_weights
-from longsum_lib.models.core.layers import embed_tokens, split_heads
+from longsum_lib.models.core.embedding import embed_tokens
 from longsum_lib.models.core.pretrained import CheckedLoading
+from longsum_lib.models.core.states import split_heads
 from longsum_lib.models.lsg.config import LSGFields, LSGPegasusConfig
 from longsum_lib.models.lsg.layer import LearnedPositions, SinusoidalPositions, masks_empty_groups
 
@@ -35,8 +36,6 @@ class LSGPreTrainedModel(CheckedLoading, PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, SinusoidalPositions):
             init.copy_(module.weight, module.table().to(module.weight))
-        elif hasattr(module, "final_logits_bias"):
-            init.zeros_(module.final_logits_bias)
 
     def resize_position_embeddings(self, new_num_position_embeddings: int) -> None:
         """Make the tables of encoder and decoder longer or shorter.

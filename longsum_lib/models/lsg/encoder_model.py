@@ -6,7 +6,7 @@ Parameter names are those of BERT and RoBERTa, with ``embeddings.global_embeddin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,13 @@ from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAtte
 
 from longsum_lib.attention.lsg.sparse import Hashes, Sparsity
 from longsum_lib.models.core.arguments import takes
-from longsum_lib.models.core.layers import by_chunks
+from longsum_lib.models.core.asked import Asked, asked_of
+from longsum_lib.models.core.embedding import check_heads
+from longsum_lib.models.core.encoder import Encoded, run_encoder
 from longsum_lib.models.core.looking import Freedom, freedom_of
 from longsum_lib.models.core.masks import to_padding
 from longsum_lib.models.core.pretrained import CheckedLoading
+from longsum_lib.models.core.states import by_chunks
 from longsum_lib.models.lsg.base import draw_layer_hashes, hand_over_globals, hide_first, layer_weights, shows_padding
 from longsum_lib.models.lsg.config import MOST_GLOBAL_TOKENS, LSGBertConfig, LSGFields, LSGRobertaConfig
 from longsum_lib.models.lsg.layer import attend
@@ -76,9 +79,8 @@ class _Projections(nn.Module):
 
     def __init__(self, config: LSGFields):
         super().__init__()
-        size, self.heads, self.config = config.hidden_size, config.num_attention_heads, config
-        if size % self.heads:
-            raise ValueError(f"config.hidden_size is {size}, not a multiple of num_attention_heads, {self.heads}")
+        size, self.config = config.hidden_size, config
+        self.heads = check_heads(config, "hidden_size", "num_attention_heads")
         self.query = nn.Linear(size, size)
         self.key = nn.Linear(size, size)
         self.value = nn.Linear(size, size)
@@ -169,9 +171,9 @@ class LSGTextEncoder(nn.Module):
         drawn: Sequence[Hashes | None],
         freedom: Freedom,
         sparsity: Sparsity | None,
-        with_weights: bool,
-        hidden: Callable[[Tensor], None],
-    ) -> tuple[Tensor, list[dict[str, Tensor]]]:
+        asked: Asked,
+        rows: int,
+    ) -> Encoded:
         """Run the layers over ``(batch, globals + length, hidden_size)``.
 
         Args:
@@ -180,20 +182,23 @@ class LSGTextEncoder(nn.Module):
             drawn: directions of ``lsh`` for each layer.
             freedom: see :mod:`.looking`.
             sparsity: for the weights.
-            with_weights: whether to return them.
-            hidden: is shown the states before every layer.
-
-        Returns:
-            The last states, and each layer's weights if they are asked for.
+            asked: what to return beside the last states.
+            rows: how many rows of the states are no filling; only they come out.
         """
-        weights = []
-        for layer, hashes in zip(self.layer, drawn, strict=True):
-            hidden(states)
-            if with_weights:
-                own = layer.attention.self
-                weights.append(layer_weights(sparsity, self.config, own.query, own.key, states, padding, hashes))
-            states = layer(states, padding, hashes, freedom)
-        return states, weights
+
+        def weights(
+            layer: LSGTextLayer, states: Tensor, padding: Tensor | None, hashes: Hashes | None
+        ) -> dict[str, Tensor]:
+            own = layer.attention.self
+            return layer_weights(sparsity, self.config, own.query, own.key, states, padding, hashes)
+
+        def without_filling(states: Tensor) -> Tensor:
+            return states[:, :rows]
+
+        cut = {"shown": without_filling, "finish": without_filling}
+        return run_encoder(
+            self, self.layer, states, (padding,), asked, freedom, per_layer=drawn, weights=weights, **cut
+        )
 
 
 class _Pooler(nn.Module):
@@ -291,10 +296,8 @@ class LSGTextModel(LSGTextPreTrainedModel):
             ValueError: if both or neither of ids and embeddings are given, or the input is longer than the positions.
         """
         config = self.config
-        output_attentions = config.output_attentions if output_attentions is None else output_attentions
-        output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        return_dict = config.return_dict if return_dict is None else return_dict
-        freedom = freedom_of(self, output_hidden_states)
+        asked = asked_of(config, output_attentions, output_hidden_states, return_dict)
+        freedom = freedom_of(self, asked.hidden_states)
         states = self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds)
         rows = states.shape[1]
         tokens = states[:, config.num_global_tokens :]
@@ -305,24 +308,17 @@ class LSGTextModel(LSGTextPreTrainedModel):
                 torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device) if padding is None else padding
             )
             states, padding = F.pad(states, (0, 0, 0, missing)), F.pad(padding, (0, missing), value=False)
-        hidden: list[Tensor] = []
-
-        def keep(states: Tensor) -> None:
-            if output_hidden_states:
-                hidden.append(states[:, :rows])
-
         drawn = draw_layer_hashes(self.sparsity, config, len(self.encoder.layer), states.device, generator)
-        states, weights = self.encoder(states, padding, drawn, freedom, self.sparsity, output_attentions, keep)
-        states = states[:, :rows]
-        keep(states)
-        states = hand_over_globals(states, config, keep=False)
-        output = BaseModelOutputWithPoolingAndCrossAttentions(
-            last_hidden_state=states,
-            pooler_output=None if self.pooler is None else self.pooler(states),
-            hidden_states=tuple(hidden) if output_hidden_states else None,
-            attentions=tuple(weights) if output_attentions else None,
+        encoded = self.encoder(states, padding, drawn, freedom, self.sparsity, asked, rows)
+        states = hand_over_globals(encoded.states, config, keep=False)
+        return asked.give(
+            BaseModelOutputWithPoolingAndCrossAttentions(
+                last_hidden_state=states,
+                pooler_output=None if self.pooler is None else self.pooler(states),
+                hidden_states=encoded.hidden_states,
+                attentions=encoded.attentions,
+            )
         )
-        return output if return_dict else output.to_tuple()
 
 
 class LSGBertModel(LSGTextModel):

@@ -7,7 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from longsum_lib.errors import OptionError
+from longsum_lib.errors import Option, OptionError
 from longsum_lib.models.lsg.config import MOST_GLOBAL_TOKENS
 
 
@@ -44,8 +44,9 @@ def order_positions(positions: Tensor, stride: int, generator: torch.Generator |
     runs = stride // factor
     if runs < 1 or MOST_GLOBAL_TOKENS % runs:
         raise OptionError(
-            f"global_positional_stride is {stride}; with {len(positions)} positions it must be {factor} times a "
-            f"divisor of {MOST_GLOBAL_TOKENS}, such as {64 * factor}"
+            Option("global_positional_stride"),
+            f" is {stride}; with {len(positions)} positions it must be {factor} times a "
+            f"divisor of {MOST_GLOBAL_TOKENS}, such as {64 * factor}",
         )
     rows = positions[: MOST_GLOBAL_TOKENS * factor : factor]
     return rows.unflatten(0, (-1, runs)).transpose(0, 1).flatten(0, 1)

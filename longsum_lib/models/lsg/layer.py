@@ -6,21 +6,14 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from longsum_lib.attention.lsg.attention import lsg_attention
 from longsum_lib.attention.lsg.sparse import Hashes
-from longsum_lib.models.core.layers import (
-    ROWS_PER_CHUNK,
-    FeedForward,
-    by_chunks,
-    clamp_half,
-    dropout,
-    merge_heads,
-    split_heads,
-)
+from longsum_lib.models.core.embedding import check_heads
+from longsum_lib.models.core.feed_forward import FeedForward
 from longsum_lib.models.core.looking import Freedom
+from longsum_lib.models.core.states import ROWS_PER_CHUNK, by_chunks, clamp_half, dropout, merge_heads, split_heads
 
 
 def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, padding, hashes, dropout: float) -> Tensor:
@@ -52,9 +45,8 @@ class LSGSelfAttention(nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        d_model, self.heads, self.config = config.d_model, config.encoder_attention_heads, config
-        if d_model % self.heads:
-            raise ValueError(f"config.d_model is {d_model}, not a multiple of encoder_attention_heads, {self.heads}")
+        d_model, self.config = config.d_model, config
+        self.heads = check_heads(config, "d_model", "encoder_attention_heads")
         self.dropout = config.attention_dropout
         self.k_proj = nn.Linear(d_model, d_model)
         self.v_proj = nn.Linear(d_model, d_model)
@@ -105,11 +97,7 @@ class LSGEncoderLayer(FeedForward, GradientCheckpointingLayer):
         self.pre_norm = pre_norm
         self.self_attn = LSGSelfAttention(config)
         self.self_attn_layer_norm = nn.LayerNorm(config.d_model)
-        self.dropout, self.activation_dropout = config.dropout, config.activation_dropout
-        self.activation_fn = ACT2FN[config.activation_function]
-        self.fc1 = nn.Linear(config.d_model, config.encoder_ffn_dim)
-        self.fc2 = nn.Linear(config.encoder_ffn_dim, config.d_model)
-        self.final_layer_norm = nn.LayerNorm(config.d_model)
+        self.add_feed_forward(config, config.encoder_ffn_dim)
 
     def forward(
         self,

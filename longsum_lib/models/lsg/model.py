@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.cache_utils import EncoderDecoderCache
-from transformers.modeling_outputs import (
-    BaseModelOutput,
-    BaseModelOutputWithPastAndCrossAttentions,
-    Seq2SeqModelOutput,
-)
+from transformers.modeling_outputs import BaseModelOutput, Seq2SeqModelOutput
 
+from longsum_lib.attention.lsg.sparse import Hashes
 from longsum_lib.models.core.arguments import takes
-from longsum_lib.models.core.layers import DecoderLayer, new_cache, run_decoder, shift_tokens_right
+from longsum_lib.models.core.asked import asked_of
+from longsum_lib.models.core.decoder import Decoder, DecoderLayer
+from longsum_lib.models.core.embedding import check_input, check_written
+from longsum_lib.models.core.encoder import run_encoder
 from longsum_lib.models.core.looking import freedom_of
 from longsum_lib.models.core.masks import to_padding
-from longsum_lib.models.core.seq2seq import SHORTEN
+from longsum_lib.models.core.seq2seq import EncoderDecoder
 from longsum_lib.models.lsg.base import (
     LSGPreTrainedModel,
     LSGStack,
@@ -33,8 +33,6 @@ from longsum_lib.models.lsg.base import (
 )
 from longsum_lib.models.lsg.config import MOST_GLOBAL_TOKENS, LSGBartConfig, LSGFields, LSGPegasusConfig
 from longsum_lib.models.lsg.layer import LSGEncoderLayer
-from longsum_lib.upstream.peft import advise
-from longsum_lib.upstream.transformers import cache_in, output_of
 
 
 class LSGEncoder(LSGStack):
@@ -83,45 +81,42 @@ class LSGEncoder(LSGStack):
             times the states.
         """
         config = self.config
-        output_attentions = config.output_attentions if output_attentions is None else output_attentions
-        output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        return_dict = config.return_dict if return_dict is None else return_dict
-        freedom = freedom_of(self, output_hidden_states)
+        asked = asked_of(config, output_attentions, output_hidden_states, return_dict)
+        freedom = freedom_of(self, asked.hidden_states)
         embeds = self.look_up(input_ids, inputs_embeds)
         length, padding = embeds.shape[1], hide_first(to_padding(attention_mask), config, embeds)
         embeds, padding = self._whole_blocks(embeds, padding, is_ids=input_ids is not None)
-        states = self._with_globals(embeds)
+        states, rows = self._with_globals(embeds), config.num_global_tokens + length
         del embeds
-        hidden, weights = [], []
-        drawn = draw_layer_hashes(self.sparsity, config, len(self.layers), states.device, generator)
-        for layer, hashes in zip(self.layers, drawn, strict=True):
-            if output_hidden_states:
-                hidden.append(states[:, : config.num_global_tokens + length])
-            if self.training and self.layerdrop and torch.rand(()) < self.layerdrop:
-                continue
-            if output_attentions:
-                own, normed = layer.self_attn, layer.self_attn_layer_norm(states) if layer.pre_norm else states
-                weights.append(layer_weights(self.sparsity, config, own.q_proj, own.k_proj, normed, padding, hashes))
-            states = layer(states, padding, hashes, freedom)
-        states = states[:, : config.num_global_tokens + length]
-        if self.is_pegasus:
-            states = self.layer_norm(states)
-        if output_hidden_states:
-            hidden.append(states)
-        output = BaseModelOutput(
-            last_hidden_state=hand_over_globals(states, config),
-            hidden_states=tuple(hidden) if output_hidden_states else None,
-            attentions=tuple(weights) if output_attentions else None,
+        encoded = run_encoder(
+            self,
+            self.layers,
+            states,
+            (padding,),
+            asked,
+            freedom,
+            per_layer=draw_layer_hashes(self.sparsity, config, len(self.layers), states.device, generator),
+            weights=self._weights,
+            shown=lambda states: states[:, :rows],
+            finish=lambda states: self.layer_norm(states[:, :rows]) if self.is_pegasus else states[:, :rows],
         )
-        return output if return_dict else output.to_tuple()
+        return asked.give(
+            BaseModelOutput(
+                last_hidden_state=hand_over_globals(encoded.states, config),
+                hidden_states=encoded.hidden_states,
+                attentions=encoded.attentions,
+            )
+        )
+
+    def _weights(
+        self, layer: LSGEncoderLayer, states: Tensor, padding: Tensor | None, hashes: Hashes | None
+    ) -> dict[str, Tensor]:
+        own, normed = layer.self_attn, layer.self_attn_layer_norm(states) if layer.pre_norm else states
+        return layer_weights(self.sparsity, self.config, own.q_proj, own.k_proj, normed, padding, hashes)
 
     def _with_globals(self, embeds: Tensor) -> Tensor:
         length, most = embeds.shape[1], self.embed_positions.positions
-        if length > most:
-            raise ValueError(
-                f"the input has {length} tokens, the model takes {most} (config.max_position_embeddings); "
-                "truncate or split it"
-            )
+        check_input(length, most, "max_position_embeddings")
         count = self.config.num_global_tokens
         tokens = embeds + self.embed_positions(0, length)
         globals_ = self.global_embeddings(torch.arange(count, device=tokens.device))
@@ -142,7 +137,7 @@ class LSGEncoder(LSGStack):
         return torch.cat([embeds, fill], 1), F.pad(padding, (0, missing), value=False)
 
 
-class LSGDecoder(LSGStack):
+class LSGDecoder(Decoder, LSGStack):
     """Embeddings and decoder layers."""
 
     def __init__(self, config: LSGFields):
@@ -151,60 +146,33 @@ class LSGDecoder(LSGStack):
         super().__init__(config, nn.ModuleList(layers), config.decoder_layerdrop)
         self.post_init()
 
-    @takes()
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        encoder_hidden_states: Tensor | None = None,
-        encoder_attention_mask: Tensor | None = None,
-        cache: EncoderDecoderCache | None = None,
-        inputs_embeds: Tensor | None = None,
-        use_cache: bool | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> BaseModelOutputWithPastAndCrossAttentions | tuple:
-        """Decode ``(rows, length)`` tokens against ``(documents, keys, d_model)`` encoder states.
+    @property
+    def last_norm(self) -> nn.Module | None:
+        """The norm of the last states; BART has none."""
+        return self.layer_norm if self.is_pegasus else None
 
-        Rows are a multiple of documents, beams of one document side by side.
-        """
-        config = self.config
-        output_attentions = config.output_attentions if output_attentions is None else output_attentions
-        output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        use_cache = config.use_cache if use_cache is None else use_cache
-        embeds = self.look_up(input_ids, inputs_embeds)
-        if inputs_embeds is not None and self.is_pegasus:
-            embeds = embeds * self.embed_scale  # Pegasus' decoder scales what it is given, its encoder does not
-        cache = new_cache(use_cache and not (self.gradient_checkpointing and self.training), cache, len(self.layers))
-        past = cache.get_seq_length() if cache is not None else 0
-        length, most = embeds.shape[1], self.embed_positions.positions
-        if isinstance(past, int) and past + length > most:
-            raise ValueError(
-                f"the decoder is at token {past + length}, the model takes {most} (config.max_position_embeddings); "
-                f"{SHORTEN}"
-            )
-        output = run_decoder(
-            self,
-            self.norm_input(embeds + self.embed_positions(past, length)),
-            attention_mask=attention_mask,
-            encoder_states=encoder_hidden_states,
-            encoder_padding=to_padding(encoder_attention_mask),
-            cache=cache,
-            final_norm=self.layer_norm if self.is_pegasus else None,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-        )
-        return output.to_tuple() if return_dict is False else output
+    def look_up(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
+        """Return embeddings; Pegasus' decoder scales what it is given too, its encoder does not."""
+        embeds = LSGStack.look_up(self, input_ids, inputs_embeds)
+        return embeds * self.embed_scale if inputs_embeds is not None and self.is_pegasus else embeds
+
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``."""
+        embeds = self.embed_tokens(tokens)
+        embeds = embeds if self.embed_scale == 1.0 else embeds * self.embed_scale
+        return self.norm_input(embeds + self.embed_positions(positions, 1))
+
+    def place(self, embeds: Tensor, past: int | Tensor, cache: EncoderDecoderCache | None) -> Tensor:
+        """Add positions, and normalize where the family does."""
+        length = embeds.shape[1]
+        check_written(past, length, self.embed_positions.positions, "max_position_embeddings")
+        return self.norm_input(embeds + self.embed_positions(past, length))
 
 
-class LSGModel(LSGPreTrainedModel):
+class LSGModel(EncoderDecoder, LSGPreTrainedModel):
     """Encoder and decoder without a head."""
 
-    _tied_weights_keys = {  # noqa: RUF012 - read by transformers
-        "encoder.embed_tokens.weight": "shared.weight",
-        "decoder.embed_tokens.weight": "shared.weight",
-    }
+    decodes_its_input = True
 
     def __init__(self, config: LSGFields):
         super().__init__(config)
@@ -212,14 +180,6 @@ class LSGModel(LSGPreTrainedModel):
         self.encoder = LSGEncoder(config)
         self.decoder = LSGDecoder(config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        """Return the embedding that encoder, decoder and head share."""
-        return self.shared
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replace the shared embedding everywhere."""
-        self.shared = self.encoder.embed_tokens = self.decoder.embed_tokens = value
 
     @takes()
     def forward(
@@ -239,49 +199,21 @@ class LSGModel(LSGPreTrainedModel):
         generator: torch.Generator | None = None,
     ) -> Seq2SeqModelOutput | tuple:
         """Encode documents and decode against them; arguments as in transformers' ``BartModel``."""
-        config = self.config
-        if self.training:
-            advise(self)
-        if decoder_input_ids is None and decoder_inputs_embeds is None:
-            if input_ids is None:
-                raise ValueError(
-                    f"{type(self).__name__} got no decoder_input_ids and no input_ids to make them from; "
-                    "give decoder_input_ids"
-                )
-            decoder_input_ids = shift_tokens_right(input_ids, config.pad_token_id, config.decoder_start_token_id)
-        return_dict = config.return_dict if return_dict is None else return_dict
-        asked = {
-            "output_attentions": output_attentions,
-            "output_hidden_states": output_hidden_states,
-            "return_dict": True,
-        }
-        if encoder_outputs is None:
-            encoder_outputs = self.encoder(input_ids, attention_mask, inputs_embeds, generator=generator, **asked)
-        elif not isinstance(encoder_outputs, dict):
-            names = ("last_hidden_state", "hidden_states", "attentions")
-            encoder_outputs = BaseModelOutput(**dict(zip(names, encoder_outputs, strict=False)))
-        decoded = self.decoder(
+        return self.run(
+            {"generator": generator},
+            input_ids,
+            attention_mask,
             decoder_input_ids,
             decoder_attention_mask,
-            encoder_outputs["last_hidden_state"],
-            self._cross_mask(attention_mask),
+            encoder_outputs,
             cache,
+            inputs_embeds,
             decoder_inputs_embeds,
             use_cache,
-            **asked,
+            output_attentions,
+            output_hidden_states,
+            return_dict,
         )
-        output = output_of(
-            Seq2SeqModelOutput,
-            cache=cache_in(decoded),
-            last_hidden_state=decoded.last_hidden_state,
-            decoder_hidden_states=decoded.hidden_states,
-            decoder_attentions=decoded.attentions,
-            cross_attentions=decoded.cross_attentions,
-            encoder_last_hidden_state=encoder_outputs["last_hidden_state"],
-            encoder_hidden_states=encoder_outputs.get("hidden_states"),
-            encoder_attentions=encoder_outputs.get("attentions"),
-        )
-        return output if return_dict else output.to_tuple()
 
     def _cross_mask(self, attention_mask: Tensor | None) -> Tensor | None:
         """Which encoder rows the decoder sees: ``(batch, [globals +] length)``."""

@@ -9,16 +9,6 @@ state. The book loads the scripts of all explorers as one file, on pages that ha
 state alone.
 """
 
-from longsum_lib._lazy import attach
+import lazy_loader
 
-_EXPORTS = {
-    "CostCalculator": "longsum_lib.viz.explorers.cost",
-    "Explorer": "longsum_lib.viz.explorers.base",
-    "LiveSummarizer": "longsum_lib.viz.explorers.live",
-    "MaskExplorer": "longsum_lib.viz.explorers.mask",
-    "MergeExplorer": "longsum_lib.viz.explorers.merge",
-    "ReachExplorer": "longsum_lib.viz.explorers.reach",
-    "SummarySourceExplorer": "longsum_lib.viz.explorers.summary_source",
-}
-
-__all__ = attach(__name__, _EXPORTS, ("assets", "base", "live_weights"))
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

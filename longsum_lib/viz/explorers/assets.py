@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from longsum_lib.budget import formulas
+from longsum_lib.viz import palette
 from longsum_lib.viz.explorers.live_patterns import extract_tables
 from longsum_lib.viz.palette import KINDS, SERIES
 
@@ -41,6 +43,10 @@ def _constant(match: re.Match[str]) -> str:
             {"name": k.name, "label": k.label, "color": k.color, "hatch": k.hatch, "hatchColor": k.hatch_color}
             for k in KINDS
         ]
+    elif name == "kind_codes":
+        value = {kind: getattr(palette, kind) for kind in ("NONE", "LOCAL", "GLOBAL", "SELECTED", "RANDOM")}
+    elif name == "cost_constants":
+        value = {constant: getattr(formulas, constant) for constant in formulas.CONSTANTS}
     elif name == "series":
         value = [color for color, _, _ in SERIES]
     elif name == "live_world":

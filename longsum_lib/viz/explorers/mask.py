@@ -15,7 +15,16 @@ from longsum_lib.viz.explorers.mechanisms import ALL_SIZES, MECHANISMS, check_si
 MAX_LENGTH = 96
 
 
-class MechanismExplorer(Explorer):
+def _with_sizes(explorer: type[Explorer]) -> type[Explorer]:
+    """Give an explorer every number that a mechanism of ``assets/mechanisms.json`` has as a size."""
+    sizes = {name: values for mechanism in MECHANISMS.values() for name, values in mechanism["sizes"].items()}
+    traits = {
+        name: traitlets.Int(values[0], min=values[1]).tag(sync=True) for name, values in sizes.items() if values[1:]
+    }
+    return type(explorer)(explorer.__name__, (explorer,), traits)
+
+
+class MechanismExplorer(_with_sizes(Explorer)):  # type: ignore[misc]  # made of a file
     """What the mask explorer and the reach explorer share: a mechanism, a length, and the mechanism's sizes.
 
     Attributes:
@@ -31,6 +40,10 @@ class MechanismExplorer(Explorer):
     block_size = traitlets.Int(8, min=1).tag(sync=True)
     num_globals = traitlets.Int(1, min=0).tag(sync=True)
     layer = traitlets.Enum([0, 1], 0).tag(sync=True)
+    left = traitlets.Int(7, min=0).tag(sync=True)
+    right = traitlets.Int(0, min=0).tag(sync=True)
+    full_every = traitlets.Int(6, min=0).tag(sync=True)
+    depth = traitlets.Int(0, min=0).tag(sync=True)
     sparsity_type = traitlets.Enum(["stride", "block_stride", "pooling", "norm", "none"], "stride").tag(sync=True)
     sparse_block_size = traitlets.Int(4, min=0).tag(sync=True)
     sparsity_factor = traitlets.Int(2, min=1).tag(sync=True)
@@ -68,15 +81,16 @@ class MaskExplorer(MechanismExplorer):
     keys it sees, how many and of which kind; beside it stands what all pairs cost, against full attention.
 
     Args:
-        mechanism: ``"full"``, ``"sliding_window"``, ``"block_local"``, ``"local"``, ``"transient_global"``, ``"lsg"``
-            or ``"big_bird"``.
+        mechanism: ``"full"``, ``"sliding_window"``, ``"block_local"``, ``"local"``, ``"transient_global"``, ``"lsg"``,
+            ``"big_bird"`` or ``"interleaved"``.
         length: number of tokens, 8 to 96.
         row: the token whose row is framed; ``None`` for none, below 0 for a global token in front.
         compare: a second mechanism: its name, or a dictionary with ``"mechanism"`` and its sizes.
         choices: mechanisms to choose from; all by default.
         **sizes: the mechanism's sizes: ``window``, ``block_size``, ``num_globals``, ``layer`` (0 even, 1 odd),
             ``sparsity_type``, ``sparse_block_size``, ``sparsity_factor``, ``head``, ``num_random_blocks``,
-            ``random_blocks``, ``seed``. What is not given is as in ``assets/mechanisms.json``.
+            ``random_blocks``, ``seed``, ``left``, ``right``, ``full_every``, ``depth``. What is not given is as in
+            ``assets/mechanisms.json``.
 
     Raises:
         OptionError: for a mechanism that does not exist, or a size that it does not have.

@@ -28,8 +28,8 @@ class ReachExplorer(MechanismExplorer):
         source: the input token whose way is drawn; -1 for none.
         heads: heads of a layer, where each chooses for itself (LSG's strides, BigBird).
         choices: mechanisms to choose from; all by default.
-        **sizes: the mechanism's sizes, without ``layer`` and ``head``: layers alternate where the mechanism does, and
-            all heads count.
+        **sizes: the mechanism's sizes, without ``layer``, ``depth`` and ``head``: layers alternate where the mechanism
+            does, and all heads count.
 
     Raises:
         OptionError: for a mechanism that does not exist, or a size that it does not have.
@@ -41,7 +41,7 @@ class ReachExplorer(MechanismExplorer):
     """
 
     name = "reach"
-    unused_sizes = ("layer", "head")
+    unused_sizes = ("layer", "head", "depth")
 
     layers = traitlets.Int(3, min=1, max=MAX_LAYERS).tag(sync=True)
     token = traitlets.Int(24, min=0, max=MAX_LENGTH - 1).tag(sync=True)
@@ -58,7 +58,7 @@ class ReachExplorer(MechanismExplorer):
         return every[extra + min(self.token, self.length - 1), extra:]
 
     def _config(self) -> dict[str, Any]:
-        return pick({**MechanismExplorer.all_state(self), "layer": 0, "head": 0})
+        return pick({**MechanismExplorer.all_state(self), "layer": 0, "head": 0, "depth": 0})
 
     def describe(self) -> str:
         """Return what the explorer shows, for readers who have no scripts or do not see it."""

@@ -19,5 +19,10 @@ def choose_kernel(query: Tensor, scale: float, dropout: float) -> Kernel:
             return fused_cpu.FusedCPU(scale)
         if fused_cuda.can_run(query):
             return fused_cuda.FusedCUDA(scale)
+    return plain_kernel(scale, dropout)
+
+
+def plain_kernel(scale: float, dropout: float, softcap: float | None = None) -> Eager:
+    """Plain products, with a seed of their own for the weights that are dropped."""
     seed = int(torch.randint(0, 2**62, (), device="cpu")) if dropout else 0
-    return Eager(scale, dropout, seed)
+    return Eager(scale, dropout, seed, softcap)

@@ -10,8 +10,8 @@ class Eager:
 
     makes_scores = True
 
-    def __init__(self, scale: float, dropout: float = 0.0, seed: int = 0):
-        self.scale, self.dropout, self.seed = scale, dropout, seed
+    def __init__(self, scale: float, dropout: float = 0.0, seed: int = 0, softcap: float | None = None):
+        self.scale, self.dropout, self.seed, self.softcap = scale, dropout, seed, softcap
 
     def _scores(self, query, key, mask):
         work = torch.promote_types(query.dtype, torch.float32)
@@ -19,7 +19,16 @@ class Eager:
         shrink = 2.0**-6 if query.dtype == torch.float16 else 1.0
         query = query * shrink if shrink != 1.0 else query
         scores = (query @ key.transpose(-1, -2)).to(work) * (self.scale / shrink)
+        if self.softcap is not None:
+            scores = scores.div_(self.softcap).tanh_().mul_(self.softcap)
         return scores if mask is None else scores + mask
+
+    def _before_the_cap(self, grad_scores, query, key):
+        r"""Gradients of the scores before the cap: :math:`\tanh' = 1 - \tanh^2`."""
+        if self.softcap is None:
+            return grad_scores
+        capped = self._scores(query, key, None) / self.softcap
+        return grad_scores * (1.0 - capped.square_())
 
     def _kept(self, shape, call, device):
         """Dropout factors of a call, the same in forward and backward: 0 or ``1 / (1 - dropout)``."""
@@ -48,7 +57,8 @@ class Eager:
             kept = self._kept(weights.shape, call, weights.device)
             grad_weights, dropped = grad_weights * kept, weights * kept
         grad_scores = weights * (grad_weights - (grad * out).sum(-1, keepdim=True))
-        grad_query = self.scale * (grad_scores @ key.to(work))
-        grad_key = self.scale * (grad_scores.transpose(-1, -2) @ query.to(work))
+        grad_dots = self._before_the_cap(grad_scores, query, key)
+        grad_query = self.scale * (grad_dots @ key.to(work))
+        grad_key = self.scale * (grad_dots.transpose(-1, -2) @ query.to(work))
         grad_value = dropped.transpose(-1, -2) @ grad
         return grad_query, grad_key, grad_value, grad_scores if needs_bias else None

@@ -25,13 +25,21 @@ function configOf(source, length) {
   return repaired({ mechanism, length, ...sizes });
 }
 
+/** Sizes without a control of their own, each with what mechanisms.json calls it. */
+function otherSizes(named) {
+  const labels = Object.assign({}, ...Object.values(MECHANISMS).map(({ sizes, labels = {} }) =>
+    Object.fromEntries(Object.keys(sizes).map((key) => [key, labels[key] ?? key.replaceAll("_", " ")]))));
+  return Object.entries(labels).filter(([key]) => !named.has(key));
+}
+
 /** Controls of one mechanism's sizes; `without` names sizes that this explorer does not need. */
 function sizeControls(kit, source, length, without = []) {
   const sizes = () => MECHANISMS[source.get("mechanism")].sizes;
   const config = () => configOf(source, length());
   const effective = { get: (name) => config()[name] ?? 0, set: (name, value) => source.set(name, value) };
+  const named = new Set();
   const common = (key, label, more = {}) => ({
-    key, label, source: effective, ...more,
+    key: named.add(key) && key, label, source: effective, ...more,
     show: () => key in sizes() && !without.includes(key) && (more.when?.() ?? true),
   });
   const range = (key, label, more) =>
@@ -41,6 +49,10 @@ function sizeControls(kit, source, length, without = []) {
     Array.from({ length: config().block_size ?? 1 }, (_, i) => i + 1).filter((n) => config().block_size % n === 0).map((n) => [n, n]);
   return h("div", { class: "lx-controls" },
     range("window", "Window, each side", { format: (n) => `± ${n}` }),
+    range("left", "Keys on the left"),
+    range("right", "Keys on the right"),
+    range("full_every", "Full layer every", { format: (n) => (n ? `${n}` : "never") }),
+    range("depth", "Layer"),
     range("block_size", "Block size"),
     range("num_globals", "Global tokens"),
     kit.chips(common("layer", "Layer", { options: [[0, "even"], [1, "odd"]], parse: Number })),
@@ -54,6 +66,7 @@ function sizeControls(kit, source, length, without = []) {
       when: () => (config().mechanism === "lsg" ? /stride/.test(config().sparsity_type) && config().sparsity_factor > 1
         : config().num_random_blocks > 0 && config().random_blocks === "seeded"),
     }),
+    ...otherSizes(named).map(([key, label]) => range(key, label)),
   );
 }
 

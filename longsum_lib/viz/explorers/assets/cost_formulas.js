@@ -1,20 +1,8 @@
-// longsum_lib/memory_formulas.py once more, formula by formula; tests/test_cost_calculator.py holds both equal.
+// longsum_lib/budget/formulas.py once more, formula by formula; tests/test_cost_calculator.py holds both equal.
 
 const COST = (() => {
-  const MEBIBYTE = 2 ** 20;
-  const STREAMING = ["led", "pegasus_x", "longt5_local", "longt5_tglobal", "bigbird_pegasus"];
-  const ROWS_PER_CALL = 4096;
-  const ROWS_PER_CHUNK = 512;
-  const ROWS_PER_STEP = { cpu: 2048, gpu: 16384 };
-  const SCORES_PER_CALL = 2 ** 26;
-  const WORKSPACE = { cpu: 20 * MEBIBYTE, gpu: 512 * MEBIBYTE };
-  const BITS = { none: 0, int8: 8, nf4: 4.127, fp4: 4.127, "nf4-plain": 4.5, "fp4-plain": 4.5 };
-  const LONGEST = 2 ** 20;
-  const DEFAULTS = {
-    family: "full", gated: 0, untied_head: 0, window: 0, block_size: 0, globals: 0, random_blocks: 0, sparse_block_size: 0,
-    sparsity_factor: 0, sinusoids: 0, buckets: 0, positions: 0, decoder_positions: 0, limit: 0, length: 16384, batch: 1, beams: 1,
-    new_tokens: 256, bytes_per_number: 4, fp16: 0, quantization: "none", device: "cpu",
-  };
+  const { DEFAULTS, STREAMING, ROWS_PER_CALL, ROWS_PER_CHUNK, ROWS_PER_STEP, SCORES_PER_CALL, WORKSPACE, BITS, FIRST_CAPACITY, LONGEST } =
+    __COST_CONSTANTS__;
 
   function plan(numbers) {
     const m = { ...DEFAULTS, ...numbers };
@@ -138,23 +126,35 @@ const COST = (() => {
     if (family === "longt5_local") return windowPairs(n, m.window);
     if (family === "longt5_tglobal") return windowPairs(n, m.window) + n * Math.floor(n / block);
     if (family === "pegasus_x") return Math.floor(n / block) * block * block + (n % block) ** 2 + n * m.globals;
-    if (family === "bigbird_pegasus" && n > (5 + 2 * m.random_blocks) * block)
-      return (n - 2 * block) * 5 * block - 2 * block * block + 2 * block * n;
-    if (family === "lsg" && n > 2 * block) return lsgPairs(m);
+    if (family === "bigbird_pegasus" && n > (5 + 2 * m.random_blocks) * block) return bigBirdPairs(n, block);
+    if (family === "lsg") return lsgPairs(m);
     return n * n;
   }
 
+  function bigBirdPairs(n, block) {
+    const blocks = Math.ceil(n / block);
+    const last = n - (blocks - 1) * block;
+    return (block + last) * n + block * (2 * (3 * block + last) + (blocks - 4) * (4 * block + last));
+  }
+
   function lsgPairs(m) {
-    const { length: n, block_size: block, globals: g } = m;
-    const blocks = Math.floor(n / block);
-    let keys = block * (3 * blocks - 2);
-    if (m.sparsity_factor) {
-      const step = block / m.sparsity_factor;
-      const width = m.sparse_block_size;
-      const growing = Math.min(blocks - 2, Math.floor(width / step));
-      keys += 2 * ((step * growing * (growing + 1)) / 2 + width * (blocks - 2 - growing));
+    const { length: n, block_size: block, globals: g, sparsity_factor: factor, sparse_block_size: width } = m;
+    const withGlobals = g * n + g * (n + g);
+    if (n <= 2 * block) return n * n + withGlobals;
+    const blocks = Math.ceil(n / block);
+    const last = n - (blocks - 1) * block;
+    let pairs = (3 * blocks - 5) * block * block + 2 * block * last + last * last;
+    if (factor) {
+      const step = Math.floor(block / factor);
+      const left = block * growingSum(blocks - 2, step, 0, width) + last * Math.min(width, (blocks - 2) * step);
+      pairs += left + block * growingSum(blocks - 2, step, Math.ceil(last / factor), width);
     }
-    return (keys + g * blocks) * block + g * (n + g);
+    return pairs + withGlobals;
+  }
+
+  function growingSum(count, step, first, most) {
+    const growing = Math.max(0, Math.min(count, Math.ceil((most - first) / step)));
+    return growing * first + (step * growing * (growing - 1)) / 2 + most * (count - growing);
   }
 
   const keysPerQuery = (m) => attentionPairs(m) / m.length;

@@ -1,6 +1,6 @@
 // Who may attend to whom: the same matrices as longsum_lib/attention/patterns.py. tests/test_explorers.py holds the two equal.
 const MECHANISMS = __MECHANISMS__;
-const [NONE, LOCAL, GLOBAL, SELECTED, RANDOM] = [0, 1, 2, 3, 4];
+const { NONE, LOCAL, GLOBAL, SELECTED, RANDOM } = __KIND_CODES__;
 
 /** Random numbers as torch.rand(…, dtype=float64) draws them after manual_seed: Mersenne Twister, 53 bits. */
 function uniforms(seed, many) {
@@ -87,6 +87,11 @@ function blank(length, extraRows, extraColumns, kind) {
 const NEAR = {
   full: (_, length) => () => [0, length],
   sliding_window: ({ window }, length) => (i) => [Math.max(0, i - window), Math.min(length, i + window + 1)],
+  interleaved({ left, right, full_every, depth }, length) {
+    const whole = full_every > 0 && depth % full_every === full_every - 1; // a decoder's sees what stands before, no more
+    if (whole) return (i) => [0, right ? length : i + 1];
+    return (i) => [Math.max(0, i - left), Math.min(length, i + right + 1)];
+  },
   block_local({ block_size, layer }, length) {
     const offset = layer % 2 ? Math.floor(block_size / 2) : 0;
     return (i) => {
@@ -121,6 +126,8 @@ const PATTERNS = {
   block_local: (config, length) => nearby(config, length, config.num_globals, config.num_globals),
 
   local: (config, length) => nearby(config, length, 0, 0),
+
+  interleaved: (config, length) => nearby(config, length, 0, 0),
 
   transient_global(config, length) {
     const blocks = transientBlocks(config, length);
@@ -171,7 +178,7 @@ const PATTERNS = {
 /** Who sees whom among tokens (and extra tokens, where they ask too) in one layer, all heads together. */
 function layerPattern(config, layer) {
   const { mechanism, length, heads = 1, seed = 0 } = config;
-  const one = { ...config, layer: layer % 2, seed: layer + 1009 * seed }; // as BigBirdPegasusConfig counts seeds
+  const one = { ...config, layer: layer % 2, depth: layer, seed: layer + 1009 * seed }; // as BigBirdPegasusConfig counts seeds
   if (mechanism === "transient_global") {
     const { extraColumns, columns, kinds } = pattern(one);
     return blank(length, 0, 0, (i, j) => kinds[i * columns + extraColumns + j] || (extraColumns ? GLOBAL : NONE));
@@ -185,7 +192,7 @@ function layerPattern(config, layer) {
 
 /** Layers of a stack; those that repeat are made once. */
 function layerPatterns(config, layers) {
-  const period = config.mechanism === "big_bird" ? layers : config.mechanism === "block_local" ? 2 : 1;
+  const period = config.mechanism === "big_bird" ? layers : config.mechanism === "block_local" ? 2 : config.full_every || 1;
   const made = Array.from({ length: Math.min(period, layers) }, (_, layer) => layerPattern(config, layer));
   return Array.from({ length: layers }, (_, layer) => made[layer % period]);
 }
@@ -234,7 +241,7 @@ function layersToReachAll(config, limit = 100) {
     for (let i = extraRows; all && i < nodes; i++)
       for (let w = 0; w < words; w++) all &&= (reached[i * words + w] & wanted[w]) === (wanted[w] | 0);
     if (all) return layer + 1;
-    if (still > 1) return null; // a pair of layers added nothing
+    if (still > Math.max(1, config.full_every ?? 0)) return null; // a whole turn of layers added nothing
   }
   return null;
 }
@@ -248,7 +255,7 @@ function layersForToken(config, token, limit = 100) {
     if (reached === config.length) return layers;
     still = reached > before ? 0 : still + 1;
     before = Math.max(before, reached);
-    if (still > 2) return null;
+    if (still > Math.max(2, config.full_every ?? 0)) return null;
   }
   return null;
 }

@@ -77,7 +77,7 @@ explorer("reach", (kit) => {
     kit.slider({ label: "Output token", key: "token", max: () => length() - 1, format: (n) => `token ${n}` }),
     kit.slider({ label: "Trace an input", key: "source", min: -1, max: () => length() - 1, format: (n) => (n < 0 ? "none" : `token ${n}`) }),
   );
-  const sizes = sizeControls(kit, source, length, ["layer", "head"]);
+  const sizes = sizeControls(kit, source, length, ["layer", "head", "depth"]);
   sizes.append(
     kit.slider({ label: "Length", key: "length", min: 8, max: 96, format: (n) => `${n} tokens` }),
     kit.slider({ label: "Heads", key: "heads", min: 1, max: 8, show: differ }),

@@ -1,159 +1,33 @@
-"""Layers that several models share: the decoder of BART's family, chunked feed-forward layers, losses."""
+"""The decoder of BART's family: its attention, its layer, the loop over layers, and its ``forward``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
-from transformers.activations import ACT2FN
+from transformers import PreTrainedConfig
 from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
+from longsum_lib.models.core.arguments import takes
+from longsum_lib.models.core.asked import Asked, asked_of
 from longsum_lib.models.core.cache import SharedCache, beams_per_document, with_room
+from longsum_lib.models.core.embedding import embed_tokens
+from longsum_lib.models.core.feed_forward import FeedForward
 from longsum_lib.models.core.few_rows import attend_documents, attend_rows
-from longsum_lib.models.core.looking import Freedom, observed
-from longsum_lib.models.core.masks import cross_mask, decoder_mask
-from longsum_lib.upstream.torch import tracing, transforming
+from longsum_lib.models.core.masks import cross_mask, decoder_mask, to_padding
+from longsum_lib.models.core.states import clamp_half, dropout, merge_heads, split_heads
+from longsum_lib.models.core.step.parts import DecoderParts
 from longsum_lib.upstream.transformers import output_of
 
-# Rows that pass through a feed-forward layer at once at inference: 512 rows of 3,072 fp32 are 6 MiB, which stay in
-# the processor's cache between the two products.
-ROWS_PER_CHUNK = 512
-
-# While training, an activation of 2²² numbers (16 MiB of fp32) or more is computed twice rather than kept.
-NUMBERS_TO_RECOMPUTE = 2**22
-
-
-def shift_tokens_right(labels: Tensor, pad_token_id: int, decoder_start_token_id: int) -> Tensor:
-    """Make decoder inputs of labels ``(batch, length)``: start token in front, last dropped, -100 becomes padding."""
-    if pad_token_id is None or decoder_start_token_id is None:
-        raise ValueError("config.pad_token_id and config.decoder_start_token_id must be set to make decoder inputs")
-    start = labels.new_full((labels.shape[0], 1), decoder_start_token_id)
-    shifted = torch.cat([start, labels[:, :-1]], dim=1)
-    return shifted.masked_fill(shifted == -100, pad_token_id)
-
-
-def token_loss(logits: Tensor, labels: Tensor | None) -> Tensor | None:
-    """Mean cross-entropy of logits ``(batch, length, vocabulary)`` over labels that are not -100."""
-    if labels is None:
-        return None
-    return F.cross_entropy(logits.flatten(0, 1), labels.reshape(-1).to(logits.device))
-
-
-def embed_tokens(module: nn.Module, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
-    """Return the embeddings that were given, or look the ids up; exactly one of them must be given.
-
-    Raises:
-        ValueError: if both or neither are given, the ids are not ``(batch, length)``, or (on a CPU, where it costs
-            nothing to know) an id is not in the vocabulary.
-    """
-    if (input_ids is None) == (inputs_embeds is None):
-        given = "both" if input_ids is not None else "neither"
-        raise ValueError(f"{type(module).__name__} got {given} of input_ids and inputs_embeds; give exactly one")
-    if inputs_embeds is not None:
-        return inputs_embeds
-    if input_ids.dim() != 2:
-        raise ValueError(f"input_ids has shape {tuple(input_ids.shape)}, expected (batch, length); see input_ids[None]")
-    try:
-        return module.embed_tokens(input_ids)
-    except IndexError as error:
-        size, low, high = module.embed_tokens.num_embeddings, int(input_ids.min()), int(input_ids.max())
-        raise ValueError(
-            f"input_ids holds ids from {low} to {high}, the vocabulary goes from 0 to {size - 1}; use the tokenizer of "
-            "this checkpoint (labels of -100 are not ids)"
-        ) from error
-
-
-def split_heads(states: Tensor, heads: int) -> Tensor:
-    """View ``(batch, length, heads * dim)`` as ``(batch, heads, length, dim)``."""
-    return states.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-
-def merge_heads(states: Tensor) -> Tensor:
-    """Undo :func:`split_heads`; no copy where the heads of a position lie side by side."""
-    return states.transpose(1, 2).flatten(2)
-
-
-def by_chunks(function: Callable[..., Tensor], *inputs: Tensor, freedom: Freedom, out: Tensor | None = None) -> Tensor:
-    """Apply a row-wise function of ``(batch, length, …)`` tensors, chunk by chunk where nobody looks.
-
-    Args:
-        function: treats every row on its own.
-        inputs: tensors with the same first two dimensions.
-        freedom: ``IN_PLACE`` lets the result overwrite the first input.
-        out: where the result goes otherwise, unless the function is called once.
-
-    Returns:
-        ``(batch, length, features)``.
-
-    Cost:
-        extra memory: the temporaries of one chunk, beside ``out``.
-    """
-    length = inputs[0].shape[1]
-    if freedom is Freedom.WHOLE:
-        return function(*inputs)
-    if out is None and freedom is Freedom.IN_PLACE:
-        out = inputs[0]
-    if length <= ROWS_PER_CHUNK:
-        result = function(*inputs)
-        return result if out is None else out.copy_(result)
-    for batch in range(inputs[0].shape[0]):
-        for first in range(0, length, ROWS_PER_CHUNK):
-            rows = (slice(batch, batch + 1), slice(first, first + ROWS_PER_CHUNK))
-            result = function(*(x[rows] for x in inputs))
-            if out is None:
-                out = result.new_empty(*inputs[0].shape[:2], *result.shape[2:])
-            out[rows] = result
-    return out
-
-
-def clamp_half(states: Tensor) -> Tensor:
-    """Keep fp16 states finite, as BART's family does; other dtypes pass unchanged."""
-    if states.dtype != torch.float16:
-        return states
-    limit = torch.finfo(torch.float16).max - 1000
-    return states.clamp(-limit, limit)
-
-
-def dropout(states: Tensor, p: float, training: bool) -> Tensor:
-    """Drop features and remember which in one byte each; ``F.dropout`` keeps a float each on the CPU."""
-    if not training or p == 0.0:
-        return states
-    return torch.native_dropout(states, p, True)[0]
-
-
-def recomputed(owner: nn.Module, function: Callable[..., Tensor], *inputs: Tensor, random: bool = False) -> Tensor:
-    """Apply ``projection(activation(inputs))`` and keep for the backward pass the inputs only, if they are large.
-
-    The activation is computed again when its gradient is needed, the projection is not.
-
-    Args:
-        owner: the module whose parts the function calls; where hooks would see a second call, there is none.
-        function: what to apply.
-        inputs: the wide states of a feed-forward block.
-        random: whether it drops features.
-    """
-    watched = torch.is_grad_enabled() and inputs[0].requires_grad and not (tracing() or transforming())
-    if not watched or inputs[0].numel() < NUMBERS_TO_RECOMPUTE or observed(owner):
-        return function(*inputs)
-    return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=random)
-
-
-class FeedForward:
-    """The feed-forward block of BART's family, on the ``fc1`` and ``fc2`` of the layer that mixes it in."""
-
-    def feed_forward(self, states: Tensor) -> Tensor:
-        """Apply ``fc2(act(fc1(x)))`` with the two dropouts."""
-        random = self.training and self.activation_dropout > 0.0
-        out = recomputed(self, self._from_inner, self.fc1(states), random=random)
-        return dropout(out, self.dropout, self.training)
-
-    def _from_inner(self, inner: Tensor) -> Tensor:
-        return self.fc2(dropout(self.activation_fn(inner), self.activation_dropout, self.training))
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel as _Mixed
+else:
+    _Mixed = object
 
 
 class DecoderAttention(nn.Module):
@@ -169,7 +43,7 @@ class DecoderAttention(nn.Module):
 
     scale: float | None = None  # of the scores; None = head_dim ** -0.5
 
-    def __init__(self, d_model: int, heads: int, dropout: float, bias: bool, layer_idx: int):
+    def __init__(self, d_model: int, heads: int, dropout: float, bias: bool, layer_idx: int) -> None:
         super().__init__()
         if d_model % heads:
             raise ValueError(f"d_model is {d_model}, not a multiple of the number of heads, {heads}")
@@ -248,34 +122,51 @@ class DecoderLayer(FeedForward, GradientCheckpointingLayer):
         ffn_bias: whether the feed-forward projections have biases.
     """
 
-    def __init__(self, config, layer_idx: int, *, pre_norm: bool, bias: bool = True, ffn_bias: bool = True):
+    def __init__(
+        self,
+        config: PreTrainedConfig,
+        layer_idx: int,
+        *,
+        pre_norm: bool,
+        bias: bool = True,
+        ffn_bias: bool = True,
+    ) -> None:
         super().__init__()
         d_model, heads = config.d_model, config.decoder_attention_heads
-        self.pre_norm, self.dropout, self.activation_dropout = (
-            pre_norm,
-            config.dropout,
-            config.activation_dropout,
-        )
-        self.activation_fn = ACT2FN[config.activation_function]
+        self.pre_norm = pre_norm
         self.self_attn = DecoderAttention(d_model, heads, config.attention_dropout, bias, layer_idx)
         self.self_attn_layer_norm = nn.LayerNorm(d_model)
         self.encoder_attn = DecoderAttention(d_model, heads, config.attention_dropout, bias, layer_idx)
         self.encoder_attn_layer_norm = nn.LayerNorm(d_model)
-        self.fc1 = nn.Linear(d_model, config.decoder_ffn_dim, bias=ffn_bias)
-        self.fc2 = nn.Linear(config.decoder_ffn_dim, d_model, bias=ffn_bias)
-        self.final_layer_norm = nn.LayerNorm(d_model)
+        self.add_feed_forward(config, config.decoder_ffn_dim, ffn_bias)
+
+    def parts(self) -> DecoderParts:
+        """Return what the layer is made of."""
+        norms = (self.self_attn_layer_norm, self.encoder_attn_layer_norm, self.final_layer_norm)
+        inner, outer = (self.fc1,), self.fc2
+        return DecoderParts(self.self_attn, self.encoder_attn, inner, self.activation_fn, outer, norms, self.pre_norm)
 
     def _block(self, states: Tensor, norm: nn.LayerNorm, function: Callable[[Tensor], Tensor]) -> Tensor:
         if self.pre_norm:
             return clamp_half(states + function(norm(states)))
         return norm(clamp_half(states + function(states)))
 
-    def forward(self, states, mask, encoder_states, encoder_mask, cache=None, with_weights=False):
+    def forward(
+        self,
+        states: Tensor,
+        mask: Tensor | None,
+        encoder_states: Tensor | None,
+        encoder_mask: Tensor | None,
+        cache: EncoderDecoderCache | None = None,
+        with_weights: bool = False,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return new states ``(rows, length, d_model)`` and the weights of self- and cross-attention or ``None``."""
-        kept = {}
+        kept: dict[nn.Module, Tensor | None] = {}
 
-        def attention(module, mask, encoder_states=None):
-            def apply(x):
+        def attention(
+            module: DecoderAttention, mask: Tensor | None, encoder_states: Tensor | None = None
+        ) -> Callable[[Tensor], Tensor]:
+            def apply(x: Tensor) -> Tensor:
                 out, kept[module] = module(x, mask, encoder_states, cache, with_weights)
                 return dropout(out, self.dropout, self.training)
 
@@ -290,17 +181,16 @@ class DecoderLayer(FeedForward, GradientCheckpointingLayer):
 
 
 def run_decoder(
-    decoder,
+    decoder: Decoder,
     states: Tensor,
     *,
     attention_mask: Tensor | None,
     encoder_states: Tensor | None,
     encoder_padding: Tensor | None,
     cache: EncoderDecoderCache | None,
+    asked: Asked,
     final_norm: Callable[[Tensor], Tensor] | None = None,
     position_bias: Callable[[int, int | Tensor, int], Tensor] | None = None,
-    output_attentions: bool = False,
-    output_hidden_states: bool = False,
 ) -> BaseModelOutputWithPastAndCrossAttentions:
     """Run the layers of a decoder over embedded tokens.
 
@@ -311,11 +201,10 @@ def run_decoder(
         encoder_states: ``(documents, keys, d_model)``.
         encoder_padding: ``(documents | rows, keys)`` bool or ``None``.
         cache: keys and values of earlier tokens, or ``None``.
+        asked: what is returned beside the last states.
         final_norm: applied to the last states.
         position_bias: makes additive scores of self-attention, ``(1, heads, length, keys)``, of the numbers of new
             tokens, of tokens before them, and of keys.
-        output_attentions: also return attention weights.
-        output_hidden_states: also return the states before every layer and at the end.
     """
     past = cache.get_seq_length() if cache is not None else 0
     length = states.shape[1]
@@ -324,29 +213,31 @@ def run_decoder(
     if position_bias is not None:
         scores = position_bias(length, past, keys)
         mask = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
-    encoder_mask = cross_mask(encoder_padding, output_attentions)
-    hidden, own, cross = [], [], []
+    encoder_mask = cross_mask(encoder_padding, asked.attentions)
+    hidden: list[Tensor] = []
+    own: list[Tensor | None] = []
+    cross: list[Tensor | None] = []
     for layer in decoder.layers:
-        if output_hidden_states:
+        if asked.hidden_states:
             hidden.append(states)
         if decoder.training and decoder.layerdrop and torch.rand(()) < decoder.layerdrop:
             continue
         states, own_weights, cross_weights = layer(
-            states, mask, encoder_states, encoder_mask, cache=cache, with_weights=output_attentions
+            states, mask, encoder_states, encoder_mask, cache=cache, with_weights=asked.attentions
         )
         own.append(own_weights)
         cross.append(cross_weights)
     if final_norm is not None:
         states = final_norm(states)
-    if output_hidden_states:
+    if asked.hidden_states:
         hidden.append(states)
     return output_of(
         BaseModelOutputWithPastAndCrossAttentions,
         cache=cache,
         last_hidden_state=states,
-        hidden_states=tuple(hidden) if output_hidden_states else None,
-        attentions=tuple(own) if output_attentions else None,
-        cross_attentions=tuple(cross) if output_attentions and encoder_states is not None else None,
+        hidden_states=tuple(hidden) if asked.hidden_states else None,
+        attentions=tuple(own) if asked.attentions else None,
+        cross_attentions=tuple(cross) if asked.attentions and encoder_states is not None else None,
     )
 
 
@@ -364,3 +255,83 @@ def new_cache(use_cache: bool, cache: EncoderDecoderCache | None, layers: int) -
             "a decoder keeps its own keys and those of the document"
         )
     return with_room(cache, layers)
+
+
+class Decoder(_Mixed):
+    """``forward`` of a decoder, one for all models.
+
+    The class that mixes it in has ``embed_tokens``, ``layers`` like :class:`DecoderLayer`, ``layerdrop`` and
+    ``gradient_checkpointing``, and says in :meth:`place` what tokens become before the first layer.
+    """
+
+    layerdrop: float = 0.0
+    gradient_checkpointing: bool
+    # Makes additive scores of self-attention; called with new tokens, tokens before them, keys, and ``device=``.
+    position_bias: Callable[..., Tensor] | None = None
+
+    @property
+    def last_norm(self) -> nn.Module | None:
+        """The norm of the last states; a decoder that normalizes after each block has none."""
+        return None
+
+    def look_up(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
+        """Return the embeddings ``(rows, length, d_model)`` of ids, or those that were given."""
+        return embed_tokens(self, input_ids, inputs_embeds)
+
+    def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``, see :mod:`.step`."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how a step embeds tokens; write embed_at()")
+
+    def place(self, embeds: Tensor, past: int | Tensor, cache: EncoderDecoderCache | None) -> Tensor:
+        """Return what the first layer takes: embeddings at their positions, normalized where the family does that.
+
+        Args:
+            embeds: ``(rows, length, d_model)``.
+            past: tokens before them; a static cache knows them as a tensor.
+            cache: where those are, or ``None``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how its decoder embeds tokens; write place()")
+
+    def finish(self, states: Tensor) -> Tensor:
+        """Apply :attr:`last_norm`, if there is one."""
+        return states if self.last_norm is None else self.last_norm(states)
+
+    @takes()
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        cache: EncoderDecoderCache | None = None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> BaseModelOutputWithPastAndCrossAttentions | tuple:
+        """Decode ``(rows, length)`` tokens against ``(documents, keys, d_model)`` encoder states.
+
+        Rows are a multiple of documents, the beams of one document side by side.
+
+        Raises:
+            ValueError: if both or neither of ids and embeddings are given, or there are more tokens than positions.
+        """
+        asked = asked_of(self.config, output_attentions, output_hidden_states, return_dict)
+        use_cache = self.config.use_cache if use_cache is None else use_cache
+        embeds = self.look_up(input_ids, inputs_embeds)
+        cache = new_cache(use_cache and not (self.gradient_checkpointing and self.training), cache, len(self.layers))
+        states = self.place(embeds, 0 if cache is None else cache.get_seq_length(), cache)
+        bias = self.position_bias
+        output = run_decoder(
+            self,
+            states,
+            attention_mask=attention_mask,
+            encoder_states=encoder_hidden_states,
+            encoder_padding=to_padding(encoder_attention_mask),
+            cache=cache,
+            asked=asked,
+            final_norm=self.finish,
+            position_bias=None if bias is None else partial(bias, device=states.device),
+        )
+        return asked.give(output)

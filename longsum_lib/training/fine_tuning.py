@@ -13,7 +13,7 @@ import dataclasses
 import importlib.util
 import json
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError
 
 from longsum_lib.datasets import Example, Source
-from longsum_lib.errors import CorruptCheckpoint, DeviceError, MissingExtra, OptionError
+from longsum_lib.errors import CorruptCheckpoint, DeviceError, MissingExtra, Option, OptionError
 from longsum_lib.loading.checkpoint_files import WEIGHT_FILES
 from longsum_lib.places import check_folder
 from longsum_lib.training.batches import IGNORED, Collator, TokenizedDocuments, model_type, summary_loss
@@ -47,7 +47,7 @@ def check_precision(precision: str, config: Any) -> None:
         DeviceError: The machine does not have it.
     """
     if precision not in ("fp32", "bf16", "fp16"):
-        raise OptionError(f"precision is {precision!r}, expected fp32, bf16 or fp16")
+        raise OptionError(option="precision", got=precision, expected="fp32, bf16 or fp16")
     name = model_type(config)[0]
     if precision == "fp16" and name not in FP16_TRAINS:
         raise OptionError(
@@ -196,8 +196,9 @@ def fine_tune(
     checkpoint = last_checkpoint(output) if output.is_dir() else None
     if checkpoint and not resume:
         raise OptionError(
-            f"{output} holds {checkpoint.name} of an earlier run; --resume (resume=True) goes on with it, or choose "
-            "another folder"
+            f"{output} holds {checkpoint.name} of an earlier run; ",
+            Option("resume", True),
+            " goes on with it, or choose another folder",
         )
     if not checkpoint:
         check_no_model(output)
@@ -287,7 +288,7 @@ def _arguments(settings: FineTuning, output: Path, evaluates: bool, progress: bo
     )
 
 
-def _metrics(tokenizer: Any):
+def _metrics(tokenizer: Any) -> Callable[[Any], dict[str, float]]:
     """ROUGE of the summaries that ``predict_with_generate`` wrote."""
     from longsum_lib.evaluation import rouge
 
@@ -316,7 +317,7 @@ def _finish(trainer: Any, tokenizer: Any, settings: FineTuning, output: Path, ch
     model.save_pretrained(output)
     tokenizer.save_pretrained(output)
     curve = [[entry["step"], round(entry["loss"], 4)] for entry in trainer.state.log_history if "loss" in entry]
-    record = {"settings": dataclasses.asdict(settings), "step_and_loss": curve}
+    record: dict[str, Any] = {"settings": dataclasses.asdict(settings), "step_and_loss": curve}
     if changes:
         record["changes"] = changes
     record["evaluations"] = [entry for entry in trainer.state.log_history if "eval_loss" in entry]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ def generate_summaries(
     tokenizer: Any,
     texts: Iterable[str],
     *,
-    batch_size: int = 1,
+    batch_size: int | None = None,
     max_input_tokens: int | None = None,
     **options: Any,
 ) -> Iterator[Generated]:
@@ -57,46 +58,54 @@ def generate_summaries(
         model: A sequence-to-sequence model.
         tokenizer: Its tokenizer.
         texts: The documents; they are read as they are needed.
-        batch_size: Documents that are summarized at a time. The summaries are the same in fp32.
+        batch_size: Documents that are written about at a time, at most; None lets memory decide. The summaries are
+            the same in fp32.
         max_input_tokens: Read no more of a document than this; None reads as much as the model takes.
         options: For ``generate``: ``num_beams``, ``max_new_tokens``, ... None takes the checkpoint's own.
 
     Yields:
-        One for each text, in order; those of a batch after one another.
+        One for each text, in order, each as soon as those before it are there.
     """
     writer = _writer(model, tokenizer, batch_size, options)
-    limits = [limit for limit in (max_input_tokens, writer.limit) if limit]
-    batch: list[str] = []
-    for text in texts:
-        batch.append(text)
-        if len(batch) == batch_size:
-            yield from _write(writer, batch, min(limits, default=None))
-            batch = []
-    if batch:
-        yield from _write(writer, batch, min(limits, default=None))
+    limit = min((limit for limit in (max_input_tokens, writer.limit) if limit), default=None)
+    counted: dict[int, tuple[int, int]] = {}  # of each document, its length and how much of it is read
+    waiting = enumerate(texts)
+
+    def take() -> tuple[int, list[int]] | None:
+        found = next(waiting, None)
+        if found is None:
+            return None
+        number, text = found
+        (ids,) = writer.encode([text], limit=limit)
+        length = len(ids) if limit is None or len(ids) < limit else writer.count([text])[0]
+        counted[number] = length, len(ids)
+        return number, ids
+
+    done: dict[int, Generated] = {}
+    following = 0
+    training = model.training
+    model.eval()
+    try:
+        for number, written in writer.write_each(take):
+            if isinstance(written, Exception):
+                raise written
+            length, read = counted.pop(number)
+            done[number] = Generated(written.text, written.tokens, written.complete, length, length - read)
+            while following in done:
+                yield done.pop(following)
+                following += 1
+    finally:
+        model.train(training)
 
 
-def _writer(model: Any, tokenizer: Any, batch_size: int, options: dict[str, Any]) -> Writer:
+def _writer(model: Any, tokenizer: Any, batch_size: int | None, options: dict[str, Any]) -> Writer:
     from longsum_lib.generation.options import settle
     from longsum_lib.generation.writer import Options, Writer
 
-    if batch_size < 1:
-        raise OptionError(f"batch_size is {batch_size}, expected at least 1")
+    if batch_size is not None and batch_size < 1:
+        raise OptionError(option="batch_size", got=batch_size, expected="at least 1")
     writing = settle(options, owner="evaluate")
     return Writer(model, tokenizer, model.name_or_path or type(model).__name__, Options(writing, batch_size))
-
-
-def _write(writer: Writer, texts: Sequence[str], limit: int | None) -> Iterator[Generated]:
-    lengths = writer.count(texts)
-    documents = writer.encode(texts, limit=limit)
-    model, training = writer.model, writer.model.training
-    model.eval()
-    try:
-        written = writer.write(documents)
-    finally:
-        model.train(training)
-    for summary, ids, length in zip(written, documents, lengths, strict=True):
-        yield Generated(summary.text, summary.tokens, summary.complete, length, length - len(ids))
 
 
 def evaluate(
@@ -108,7 +117,7 @@ def evaluate(
     limit: int | None = 50,
     split: str = "test",
     first_seed: int = FIRST_SEED,
-    batch_size: int = 1,
+    batch_size: int | None = None,
     max_input_tokens: int | None = None,
     baselines: bool = True,
     lead_sentences: int = LEAD_SENTENCES,
@@ -126,7 +135,7 @@ def evaluate(
         limit: Documents; None reads a data set to its end.
         split: ``"test"`` for names and numbers that training never showed.
         first_seed: Seed of the corpus's first document.
-        batch_size: Documents that are summarized at a time.
+        batch_size: Documents that are written about at a time, at most; None lets memory decide.
         max_input_tokens: Read no more of a document than this.
         baselines: Score the references, the first sentences, an extract and the extractive oracle too.
         lead_sentences: How many first sentences, and sentences of the extract.
@@ -151,7 +160,7 @@ def evaluate(
     write = partial(
         generate_summaries, model, tokenizer, batch_size=batch_size, max_input_tokens=max_input_tokens, **options
     )
-    for example, record in _run(source, limit, store, write, batch_size):
+    for example, record in _run(source, limit, store, write):
         examples.append(example)
         records.append(record)
         tick("writing", len(records), limit)
@@ -176,28 +185,28 @@ def evaluate(
 
 
 def _run(
-    source: Source, limit: int | None, store: SummaryStore, write: Callable[..., Iterable[Generated]], batch_size: int
+    source: Source, limit: int | None, store: SummaryStore, write: Callable[..., Iterable[Generated]]
 ) -> Iterator[tuple[Example, dict[str, Any]]]:
     """Each example with the record of its summary, from the store or new."""
-    waiting: list[tuple[int, Example]] = []
+    waiting: deque[tuple[int, Example, dict[str, Any] | None]] = deque()
 
-    def flush() -> Iterator[tuple[Example, dict[str, Any]]]:
-        start = time.perf_counter()
-        summaries = list(write([example.text for _, example in waiting]))
-        seconds = round((time.perf_counter() - start) / len(waiting), 3)
-        for (index, example), summary in zip(waiting, summaries, strict=True):
-            record = vars(summary) | {"seconds": seconds}
-            store.add(source.title, index, example.text, record)
-            yield example, record
-        waiting.clear()
+    def to_do() -> Iterator[str]:
+        for index, example in enumerate(source.examples(limit)):
+            waiting.append((index, example, record := store.get(source.title, index, example.text)))
+            if record is None:
+                yield example.text
 
-    for index, example in enumerate(source.examples(limit)):
-        record = store.get(source.title, index, example.text)
-        if record is None:
-            waiting.append((index, example))
-        if waiting and (record is not None or len(waiting) == batch_size):
-            yield from flush()
-        if record is not None:
-            yield example, record
-    if waiting:
-        yield from flush()
+    def there() -> Iterator[tuple[Example, dict[str, Any]]]:
+        while waiting and (record := waiting[0][2]) is not None:
+            yield waiting.popleft()[1], record
+
+    start = time.perf_counter()
+    for summary in write(to_do()):
+        yield from there()
+        index, example, _ = waiting.popleft()
+        now = time.perf_counter()
+        record = vars(summary) | {"seconds": round(now - start, 3)}
+        start = now
+        store.add(source.title, index, example.text, record)
+        yield example, record
+    yield from there()

@@ -1,0 +1,6 @@
+"""The public names of this package, for Python and for type checkers alike."""
+
+from .attention import block_size_for as block_size_for
+from .attention import choose_backend as choose_backend
+from .attention import global_positions as global_positions
+from .attention import sliding_window_attention as sliding_window_attention

@@ -1,0 +1,32 @@
+"""The public names of this package, for Python and for type checkers alike."""
+
+from ._data import Example as Example
+from ._data import Source as Source
+from .baselines import extracted as extracted
+from .baselines import extractive_oracle as extractive_oracle
+from .baselines import lead as lead
+from .bootstrap import interval_of_mean as interval_of_mean
+from .bootstrap import interval_of_ratio as interval_of_ratio
+from .evaluating import Generated as Generated
+from .evaluating import evaluate as evaluate
+from .evaluating import generate_summaries as generate_summaries
+from .facts import Counts as Counts
+from .facts import FactScores as FactScores
+from .facts import read_facts as read_facts
+from .facts import score_facts as score_facts
+from .report import format_table as format_table
+from .rouge_scores import rouge as rouge
+from .rouge_scores import rouge_of_pair as rouge_of_pair
+from .scores import TextScores as TextScores
+from .scores import score_all as score_all
+from .store import SummaryStore as SummaryStore
+from .text import Texts as Texts
+from .text import describe as describe
+from .text import fragments as fragments
+from .text import ngrams as ngrams
+from .text import novel_share as novel_share
+from .text import numbers as numbers
+from .text import pairs_by_place as pairs_by_place
+from .text import repetition as repetition
+from .text import split_sentences as split_sentences
+from .text import words as words

@@ -1,0 +1,32 @@
+"""The public names of this package, for Python and for type checkers alike."""
+
+from . import cross_attention as cross_attention
+from . import masks as masks
+from . import palette as palette
+from . import results as results
+from .curves import draw_cost as draw_cost
+from .explorers.cost import CostCalculator as CostCalculator
+from .explorers.live import LiveSummarizer as LiveSummarizer
+from .explorers.mask import MaskExplorer as MaskExplorer
+from .explorers.merge import MergeExplorer as MergeExplorer
+from .explorers.reach import ReachExplorer as ReachExplorer
+from .explorers.summary_source import SummarySourceExplorer as SummarySourceExplorer
+from .figures import new_figure as new_figure
+from .figures import save as save
+from .figures import show as show
+from .kinds import big_bird_kinds as big_bird_kinds
+from .kinds import block_local_kinds as block_local_kinds
+from .kinds import full_kinds as full_kinds
+from .kinds import lsg_kinds as lsg_kinds
+from .kinds import sliding_window_kinds as sliding_window_kinds
+from .kinds import transient_global_kinds as transient_global_kinds
+from .masks import draw_mask as draw_mask
+from .masks import draw_masks as draw_masks
+from .palette import KINDS as KINDS
+from .palette import Kind as Kind
+from .reach import draw_reach as draw_reach
+from .results import load_results as load_results
+from .scaling import crossover as crossover
+from .scaling import crossover_words as crossover_words
+from .scaling import draw_crossover as draw_crossover
+from .scaling import draw_scaling as draw_scaling

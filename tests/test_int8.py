@@ -1,0 +1,174 @@
+"""Weights in int8 on a CPU: near the model's logits, small, read tensor by tensor, and refused where they must be."""
+
+import importlib.util
+import weakref
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from test_step import NAMES, documents_of, model_of
+
+from longsum_lib import load
+from longsum_lib.errors import CorruptCheckpoint, OptionError
+from longsum_lib.loading import int8, quantized
+from longsum_lib.models.core.dense_parameters import dense_parameters
+from longsum_lib.models.core.int8 import Int8Embedding, Int8Linear, to_int8
+from longsum_lib.models.core.step.rows import Rows
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def saved(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    model_of(request.param).save_pretrained(folder)
+    return request.param, folder
+
+
+@torch.no_grad()
+def test_logits_are_near_in_every_family(saved):
+    name, folder = saved
+    given = documents_of(name, 60) | {"decoder_input_ids": torch.randint(3, 101, (2, 9))}
+    wanted = load(folder)(**given).logits
+    model = load(folder, quantization="int8")
+    got = model(**given).logits.float()
+    assert torch.corrcoef(torch.stack([got.flatten(), wanted.flatten()]))[0, 1] > (
+        0.99 if name == "longt5_global" else 0.997
+    )  # its scores are not scaled
+    kept = {type(m).__name__ for m in model.modules() if isinstance(m, torch.nn.Linear)}
+    assert not kept
+    assert not any(t.is_meta for t in (*model.parameters(), *model.buffers()))
+
+
+def test_it_writes_step_by_step(saved, monkeypatch):
+    name, folder = saved
+    taken, step = [], Rows.step
+    monkeypatch.setattr(Rows, "step", lambda self, tokens: (taken.append(1), step(self, tokens))[1])
+    model, given = load(folder, quantization="int8"), documents_of(name, 40)
+    for beams in (1, 3):
+        assert model.generate(**given, max_new_tokens=5, num_beams=beams).shape[0] == 2
+    assert taken
+
+
+def test_a_tied_table_is_kept_once():
+    model = load("led-tiny", quantization="int8")
+    table = model.get_input_embeddings()
+    assert type(table) is Int8Embedding
+    assert type(model.lm_head) is Int8Linear
+    others = [model.get_encoder().embed_tokens, model.get_decoder().embed_tokens, model.lm_head]
+    assert {other.weight.data_ptr() for other in others} == {table.weight.data_ptr()}
+    stored = {t.data_ptr(): t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers())}
+    plain = sum(p.numel() * 4 for p in load("led-tiny").parameters())
+    assert sum(stored.values()) < 0.45 * plain  # of so small a model, positions and norms are a large part
+
+
+def test_an_untied_head_has_a_table_of_its_own(tmp_path):
+    model = model_of("led", tie_word_embeddings=False)
+    with torch.no_grad():
+        model.lm_head.weight.add_(1.0)
+    model.save_pretrained(tmp_path)
+    got = load(tmp_path, quantization="int8")
+    assert got.lm_head.weight.data_ptr() != got.get_input_embeddings().weight.data_ptr()
+    weight, _ = got.lm_head.dense(torch.float32)
+    torch.testing.assert_close(weight, model.lm_head.weight.detach(), rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (1, 64), (300, 33)])
+def test_codes_and_scales(shape):
+    weight = torch.randn(shape)
+    codes, scales = to_int8(weight)
+    assert codes.dtype == torch.int8
+    assert codes.abs().max() <= 127
+    error = (codes.float() * scales.float()[:, None] - weight).abs()
+    assert (error <= scales.float()[:, None] * 0.501).all()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 16, 17, 90])
+@pytest.mark.parametrize("bias", [True, False])
+@torch.no_grad()
+def test_products_of_few_rows_and_of_many(rows, bias, monkeypatch):
+    plain = torch.nn.Linear(48, 20, bias=bias)
+    layer = Int8Linear(*to_int8(plain.weight), plain.bias)
+    states = torch.randn(2, rows, 48)
+    weight, own_bias = dense_parameters(layer, torch.float32)
+    wanted = torch.nn.functional.linear(states.bfloat16().float(), weight, own_bias)
+    torch.testing.assert_close(layer(states).float(), wanted, rtol=2e-2, atol=2e-2)
+    monkeypatch.setattr("longsum_lib.models.core.int8.int8_product", lambda: None)
+    torch.testing.assert_close(layer(states).float(), wanted, rtol=2e-2, atol=2e-2)
+
+
+def test_an_id_beyond_the_table_is_said():
+    model, given = load("led-tiny", quantization="int8"), documents_of("led", 20)
+    given["input_ids"][0, 3] = model.config.vocab_size
+    with pytest.raises(ValueError, match="the vocabulary goes from 0 to"):
+        model.generate(**given, max_new_tokens=2)
+
+
+def test_tensors_are_read_one_by_one(tmp_path, monkeypatch):
+    """When a tensor is read, the one before the last is gone: nothing of full size is kept."""
+    model_of("led").save_pretrained(tmp_path)
+    alive, stored_in = [], int8._stored_in
+
+    def watched(path):
+        refs = []
+        for key, tensor in stored_in(path):
+            alive.append(any(ref() is not None for ref in refs[:-1]))
+            refs.append(weakref.ref(tensor))
+            yield key, tensor
+            del tensor
+
+    monkeypatch.setattr(int8, "_stored_in", watched)
+    load(tmp_path, quantization="int8")
+    assert len(alive) > 50
+    assert not any(alive)
+
+
+def damaged(folder, change):
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    change(weights)
+    save_file(weights, path, {"format": "pt"})
+
+
+def test_damaged_checkpoints_are_refused(tmp_path):
+    model_of("led").save_pretrained(tmp_path)
+    name = "led.decoder.layers.0.fc1.weight"
+    whole = load_file(tmp_path / "model.safetensors")[name]
+    damaged(tmp_path, lambda weights: weights[name].fill_(torch.nan))
+    with pytest.raises(CorruptCheckpoint, match=r"fc1.weight holds numbers that are not finite"):
+        load(tmp_path, quantization="int8")
+    damaged(tmp_path, lambda weights: weights.update({name: whole[:-1].contiguous()}))
+    with pytest.raises(CorruptCheckpoint, match=r"fc1.weight has shape \(47, 32\), expected \(48, 32\)"):
+        load(tmp_path, quantization="int8")
+    damaged(tmp_path, lambda weights: weights.pop(name))
+    with pytest.raises(CorruptCheckpoint, match="it lacks 1 of the model's"):
+        load(tmp_path, quantization="int8")
+
+
+def test_options_and_saving(tmp_path):
+    model = load("led-tiny", quantization="int8")
+    with pytest.raises(OptionError, match="weights made int8 for this processor are not saved"):
+        model.save_pretrained(tmp_path)
+    with pytest.raises(OptionError, match="takes fields of the config besides, got low_cpu_mem_usage"):
+        load("led-tiny", quantization="int8", low_cpu_mem_usage=True)
+
+
+def test_it_needs_no_other_package(monkeypatch):
+    find = importlib.util.find_spec
+    missing = ("bitsandbytes", "accelerate")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name in missing else find(name, *a))
+    assert load("led-tiny", quantization="int8").dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("quantization", "device", "dtype", "options", "expected"),
+    [
+        ("int8", "cpu", None, {}, True),
+        ("int8", "cpu", "bf16", {}, True),
+        ("int8", "cpu", torch.bfloat16, {}, True),
+        ("int8", "cpu", "fp32", {}, False),
+        ("int8", "cpu", None, {"device_map": "auto"}, False),
+        ("nf4", "cpu", None, {}, False),
+        (None, "cpu", None, {}, False),
+    ],
+)
+def test_who_quantizes(quantization, device, dtype, options, expected):
+    assert quantized.is_by_torch(quantization, device, dtype, options) is expected

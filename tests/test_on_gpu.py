@@ -1,0 +1,57 @@
+"""``make gpu`` without a GPU: that it runs, reports, and says what is missing."""
+
+import json
+
+import torch
+
+from tools.on_gpu import __main__ as on_gpu
+
+
+def test_a_trial_run_on_the_cpu(tmp_path, capsys):
+    words = ["--device", "cpu", "--small", "--into", str(tmp_path), "--only", "wait and led"]
+    assert on_gpu.main([*words, "--parts", "tests", "benchmarks", "--seconds", "300"]) == 0
+    report = (tmp_path / "cuda-cpu.md").read_text()
+    assert "| tests | passed |" in report
+    assert "| benchmarks | passed |" in report
+    assert f"torch {torch.__version__}" in report
+    assert report in capsys.readouterr().out
+    stored = json.loads((tmp_path / "cuda-cpu.json").read_text())
+    for name in ("encoder", "training", "decoding"):
+        assert {row["program"] for row in stored[name]} == {"longsum_lib", "transformers"}
+        assert all(row["ms"] > 0 for row in stored[name])
+    assert {row["program"] for row in stored["attention"]} == {"sdpa, all pairs", "blocked"}
+
+
+def test_what_is_missing_is_named_and_skipped(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(on_gpu, "run_benchmarks", None)
+    assert on_gpu.main(["--device", "cpu", "--into", str(tmp_path), "--parts", "tests", "notebooks"]) == 0
+    printed = capsys.readouterr().out
+    assert "| tests | skipped: pytest is not installed |" in printed
+    assert "| notebooks | skipped: matplotlib is not installed |" in printed
+
+
+def test_a_part_that_fails_or_takes_too_long_is_told(tmp_path):
+    failed = on_gpu.run("x", ["-c", "print('the reason'); raise SystemExit(3)"], 60, {})
+    assert failed.outcome == "failed (exit code 3)"
+    assert failed.lines == ["the reason"]
+    late = on_gpu.run("x", ["-c", "import time; print('begun', flush=True); time.sleep(60)"], 2, {})
+    assert late.outcome == "stopped after 2 s"
+    assert late.lines == ["begun"]
+
+
+def test_without_a_gpu_it_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert on_gpu.main([]) == 2
+    assert "finds no CUDA device here" in capsys.readouterr().out
+
+
+def test_a_notebook_runs_without_jupyter(tmp_path):
+    cells = [
+        {"cell_type": "markdown", "source": ["# 1. x"]},
+        {"cell_type": "code", "source": ["y = 2\n", "print(y + 1)"]},
+    ]
+    file = tmp_path / "a.ipynb"
+    file.write_text(json.dumps({"cells": cells}))
+    done = on_gpu.run("x", ["-m", "tools.on_gpu.notebook", str(file)], 60, {"PYTHONPATH": str(on_gpu.ROOT)})
+    assert done.lines == ["3"]

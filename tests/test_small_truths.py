@@ -1,0 +1,202 @@
+"""Lines that no other test would miss: each was changed once, and nothing failed. What each is for, by itself."""
+
+import types
+
+import pytest
+import torch
+
+from longsum_lib.attention.engine import attend as engine
+from longsum_lib.attention.engine.kernels.eager import Eager
+from longsum_lib.attention.engine.key_sets import KeySet
+from longsum_lib.attention.engine.opaque import opaque
+from longsum_lib.attention.lsg import sparse
+from longsum_lib.attention.sliding_window import global_rows
+from longsum_lib.attention.transient_global.sums import transient_sums
+from longsum_lib.budget import available, fits
+from longsum_lib.errors import NotEnoughMemory, OptionError
+from longsum_lib.generation import flow
+from longsum_lib.generation.writer import Written
+from longsum_lib.training.batches import TokenizedDocuments
+
+# The engine
+
+
+def test_every_call_of_every_sequence_drops_other_weights():
+    kernel = Eager(1.0, dropout=0.5, seed=7)
+    drawn = [kernel._kept((1, 1, 8, 8), (b, number), "cpu") for b in range(3) for number in range(3)]
+    again = Eager(1.0, dropout=0.5, seed=7)._kept((1, 1, 8, 8), (2, 1), "cpu")
+    assert torch.equal(drawn[7], again)  # in the backward pass the same
+    assert not any(torch.equal(a, b) for i, a in enumerate(drawn) for b in drawn[:i])
+
+
+def test_masks_are_read_once_a_step(monkeypatch):
+    read, spans = [], engine.real_spans
+    monkeypatch.setattr(engine, "real_spans", lambda *args: read.append(1) or spans(*args))
+    query = torch.randn(2, 1, 12, 4, requires_grad=True)
+    padding = torch.arange(12) < torch.tensor([[12], [7]])
+    own = KeySet(query, query, 4, 12, start=-4, step=4, attend=padding)
+    out = engine.block_attention(query, [own], attend=padding)
+    assert len(read) == 2  # of the queries, and of the keys
+    out.sum().backward()
+    assert len(read) == 2
+    assert query.grad[:, :, :7].abs().sum() > 0
+
+
+def test_an_operator_gives_zeros_for_what_it_does_not_use():
+    @opaque("of_the_first_only")
+    def first_only(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        return one * 2.0
+
+    one, other = torch.ones(3, requires_grad=True), torch.ones(2, 2, requires_grad=True)
+    first_only(one, other).sum().backward()
+    assert one.grad.tolist() == [2.0, 2.0, 2.0]
+    assert other.grad.tolist() == [[0.0, 0.0], [0.0, 0.0]]
+
+
+# The mechanisms
+
+
+def test_sums_of_a_block_do_not_leave_the_range_of_fp16():
+    states = torch.full((1, 35, 1), 60_000.0, dtype=torch.float16)
+    sums = transient_sums(states, block_size=16).flatten().tolist()
+    assert sums == pytest.approx([16 * 60_000.0, 19 * 60_000.0], rel=1e-3)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.01])
+def test_lsg_chooses_real_keys_before_padding_however_short_they_are(scale):
+    # Padding stands in front, with large keys; of each chunk of 4 the two real ones are chosen.
+    key = torch.ones(1, 1, 8, 2)
+    key[:, :, [2, 3, 6, 7]] *= scale
+    real = torch.tensor([[False, False, True, True] * 2])
+    chosen, _, attend = sparse._norm(sparse.Sparsity("norm", 4, 4, 2), key, key, real)
+    assert attend.all()
+    assert chosen.unique().tolist() == [pytest.approx(scale)]
+
+
+def test_the_bias_of_values_is_weighted_as_the_values_are():
+    torch.manual_seed(0)
+    query, hidden = torch.randn(1, 2, 1, 3), torch.randn(1, 9, 6)
+    weights = [torch.randn(6, 6), torch.randn(6), torch.randn(6, 6), torch.randn(6)]
+
+    def attended(value_bias, dropout):
+        torch.manual_seed(4)
+        return global_rows._absorbed(query, hidden, *weights[:3], value_bias, None, 1.0, dropout)
+
+    for dropout in (0.0, 0.5):
+        # What the bias adds is the same as adding it to what is averaged, through the sum of the kept weights.
+        added = attended(weights[3], dropout) - attended(torch.zeros(6), dropout)
+        share = added.flatten(2) / weights[3].view(1, 2, 3)
+        assert torch.allclose(share, share[..., :1].expand_as(share), atol=1e-4)
+        assert (dropout == 0.0) == torch.allclose(share, torch.ones_like(share), atol=1e-5)
+
+
+# From parts to a summary
+
+
+class Stub:
+    """Counts words; writes what it is told for each part."""
+
+    limit, name, settings_from = 6, "stub", None
+
+    def count(self, texts):
+        return [len(text.split()) for text in texts]
+
+    def encode(self, texts, **_):
+        self.asked = list(texts)
+        return [text.split() for text in texts]
+
+
+def run_parts(text, summaries, last="the end"):
+    writer = Stub()
+    asking = flow._parts(writer, text, len(text.split()))
+    next(asking)
+    assert len(writer.asked) == len(summaries)
+    asking.send([Written(summary, 1, True) for summary in summaries])
+    joined = writer.asked
+    with pytest.raises(StopIteration) as done:
+        asking.send([Written(last, 1, True)])
+    return joined, done.value.value
+
+
+TEXT = "one two three four.\n\nfive six seven eight.\n\nnine ten eleven twelve."
+
+
+def test_a_part_without_a_summary_leaves_no_gap():
+    joined, summary = run_parts(TEXT, ["a b", "", "c"])
+    assert joined == ["a b\n\nc"]
+    assert summary.part_summaries == ("a b", "", "c")
+    assert summary.text == "the end"
+
+
+@pytest.mark.parametrize(("words", "shorter"), [(11, True), (12, False), (13, False)])
+def test_summaries_must_be_shorter_than_the_text(words, shorter):
+    writer = Stub()
+    asking = flow._parts(writer, TEXT, 12)
+    next(asking)
+    written = [Written(text, 1, True) for text in ("w " * (words - 2), "w", "w")]
+    if shorter:
+        asking.send(written)
+    else:
+        with pytest.raises(OptionError, match=f"summaries have {words} tokens, the text 12"):
+            asking.send(written)
+
+
+# Memory
+
+
+def test_file_pages_that_the_kernel_drops_are_free(monkeypatch, tmp_path):
+    for name, text in {"max": "1000", "current": "700", "stat": "inactive_file 40\nactive_file 7\nanon 300"}.items():
+        (tmp_path / f"memory.{name}").write_text(text)
+    monkeypatch.setattr(available, "Path", lambda _: tmp_path)
+    assert available._container_memory() == 1000 - 700 + 40 + 7
+    (tmp_path / "memory.max").write_text("max")  # no limit
+    assert available._container_memory() is None
+
+
+@pytest.mark.parametrize(("free", "fails"), [(None, False), (1000, False), (999, True)])
+def test_what_needs_just_what_is_free_fits(monkeypatch, free, fails):
+    device = torch.device("cpu")
+    monkeypatch.setattr(fits, "free_memory", lambda _: free)
+    monkeypatch.setattr(fits, "document_memory", lambda *_: 1000)
+    monkeypatch.setattr(fits, "running_device", lambda _: device)
+    model = types.SimpleNamespace(config=None, dtype=torch.float32, device=device)
+    checks = (
+        lambda: fits.check_model_fits("a model", 1000, torch.float32, device),
+        lambda: fits.check_document_fits(model, 10, 1, 1),
+    )
+    for check in checks:
+        if fails:
+            with pytest.raises(NotEnoughMemory, match="free"):
+                check()
+        else:
+            check()
+
+
+# Labels
+
+
+class Words:
+    """A tokenizer of numbers between a start token, 0, and an end token, 2."""
+
+    def __call__(self, text=None, *, text_target=None, truncation=True, max_length):
+        ids = [0, *(int(word) for word in (text or text_target).split()), 2]
+        if len(ids) > max_length:
+            ids = [*ids[: max_length - 1], 2]
+        return types.SimpleNamespace(input_ids=ids)
+
+
+@pytest.mark.parametrize(
+    ("words", "start", "labels"),
+    [
+        (3, 0, [10, 11, 12, 2]),
+        (4, 0, [10, 11, 12, 13, 2]),  # just fits without the start token
+        (5, 0, [10, 11, 12, 13, 2]),
+        (3, None, [0, 10, 11, 12, 2]),
+        (4, None, [0, 10, 11, 12, 2]),
+        (9, None, [0, 10, 11, 12, 2]),
+    ],
+)
+def test_a_summary_ends_once(words, start, labels):
+    example = types.SimpleNamespace(text="5 6", summary=" ".join(str(10 + n) for n in range(words)))
+    items = TokenizedDocuments([example], Words(), max_input_tokens=9, max_summary_tokens=5, start=start)
+    assert list(items[0]["labels"]) == labels

@@ -1,0 +1,1 @@
+"""One command that proves the library on the GPU at hand: ``make gpu``."""
