@@ -162,7 +162,7 @@ def _sources(args: argparse.Namespace) -> list[Source]:
             raise OptionError("--length is for the synthetic corpus; of other data sets see --max-input-tokens")
         if args.first_seed is not None:
             raise OptionError("--first-seed is for the synthetic corpus; other data sets are read from their beginning")
-        source = Source(args.dataset, split=args.split, **columns)
+        source = Source(args.dataset, split=args.split, strict=args.strict, **columns)
         if is_file_name(args.dataset) and next(source.examples(1), None) is None:
             raise OptionError(f"{args.dataset} has no documents; expected rows with a document and a summary")
         return [source]
