@@ -73,7 +73,7 @@ def is_by_torch(
     quantization: object,
     device: str | int | torch.device | None,
     dtype: str | torch.dtype | None,
-    options: Mapping[str, Any],
+    options: Mapping[str, object],
 ) -> bool:
     """Tell whether weights are quantized by :mod:`.int8`: int8 on a CPU, with bf16 states or no word about them.
 
