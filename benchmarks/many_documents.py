@@ -8,7 +8,8 @@ tar -x -C EARLIER``), measures and writes ``results/many_documents.json``:
   the encoder left out; earlier one document at a time;
 * ``transformers``: the same documents, encoder and decoder, beside transformers' own class in one padded batch of 8,
   and the memory that both take beyond the model;
-* ``streamed``: 10,000 short documents through ``summarize_corpus``, the memory held after 100 and at the end;
+* ``streamed``: 10,000 short documents (or as many as the variable STREAMED says) through ``summarize_corpus``, the
+  memory held after 100 and at the end;
 * ``rate``: documents a minute of this machine, for the book's page;
 * ``ray``: a job of 60 documents in one process and with one Ray worker on this machine; needs Ray.
 
