@@ -158,8 +158,8 @@ def _make_what_is_missing(model: PreTrainedModel, missing: list[str]) -> None:
     """Give missing tensors the first values that the model gives them; whether any may be missing is judged later."""
     owners: dict[str, nn.Module] = {}
     for name in missing:
-        owner, _, leaf = name.rpartition(".")
-        module = owners.setdefault(owner, model.get_submodule(owner))
+        owner = name.rpartition(".")[0]
+        owners.setdefault(owner, model.get_submodule(owner))
         empty = torch.zeros(model.get_parameter_or_buffer(name).shape, dtype=torch.bfloat16)
         _put(model, name, empty)
     for module in owners.values():
