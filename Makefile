@@ -14,6 +14,8 @@ PORT ?= 8000
 LEGS ?= oldest newest
 # Which tiny model to train: led, pegasus-x, longt5 or lsg.
 MECHANISM ?= led
+# Which functions get planted faults, as module.function with wildcards.
+MUTANTS ?= longsum_lib.budget.formulas*
 OUTPUT ?= runs/$(MECHANISM)-tiny
 
 READY := $(VENV)/.ready
@@ -21,7 +23,7 @@ BIN := $(VENV)/bin
 SITE := _build/html
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book site test coverage test-versions lint check-notebooks figures epub slides links silently-wrong summarize serve bench bench-full gpu train clean
+.PHONY: help setup book site test coverage mutants test-versions lint check-notebooks figures epub slides links silently-wrong summarize serve bench bench-full gpu train clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -48,6 +50,11 @@ test: $(READY) ## everything that CI runs
 
 coverage: $(READY) ## which lines and branches of the library the tests run; slower than make test
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term --cov-report=html:_build/coverage tests $(ARGS)
+
+mutants: $(READY) ## plant faults in the functions of MUTANTS and see whether tests notice; takes hours for a whole room
+	$(BIN)/pip install --quiet mutmut==3.8.1
+	$(BIN)/mutmut run "$(MUTANTS)"
+	$(BIN)/mutmut results
 
 test-versions: $(READY) ## what touches other libraries, on their oldest and newest supported releases
 	$(BIN)/python tools/versions.py $(LEGS) --jobs $(JOBS) $(ARGS)

@@ -137,6 +137,9 @@ def main() -> None:
     straight, killed = rows_of(given.folder / "whole.jsonl"), rows_of(given.folder / "killed.jsonl")
     ids = [row["id"] for row in killed]
     result = {
+        "title": "Killed and resumed",
+        "note": "Documents of all kinds, 5 % broken, by a command that is killed at random times and resumed.",
+        "made_by": "python -m benchmarks.killed_jobs FOLDER",
         "documents": given.documents,
         "exit_code_without_kills": whole,
         **found,

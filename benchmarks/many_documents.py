@@ -4,12 +4,14 @@
 tar -x -C EARLIER``), measures and writes ``results/many_documents.json``:
 
 * ``tiny``: led-tiny, 64 documents of 512 to 8,192 tokens, ``summarize(list)`` with defaults on both sides;
-* ``decoding``: LED of base size with random weights, 8 documents of 512 to 4,096 tokens, 64 new tokens: what the tokens
-  cost, the encoder left out; earlier one document at a time;
+* ``decoding``: LED of base size with random weights, 8 documents of 512 to 4,096 tokens: what 32 tokens of each cost,
+  the encoder left out; earlier one document at a time;
 * ``transformers``: the same documents, encoder and decoder, beside transformers' own class in one padded batch of 8,
   and the memory that both take beyond the model;
-* ``streamed``: 10,000 short documents through ``summarize_corpus``, the memory held after 100 and at the end;
-* ``rate``: documents a minute of this machine, for the book's page.
+* ``streamed``: 10,000 short documents (or as many as the variable STREAMED says) through ``summarize_corpus``, the
+  memory held after 100 and at the end;
+* ``rate``: documents a minute of this machine, for the book's page;
+* ``ray``: a job of 60 documents in one process and with one Ray worker on this machine; needs Ray.
 
 Each figure comes from a process of its own; programs that are compared run in turns.
 """
@@ -30,10 +32,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LENGTHS = (512, 1024, 1536, 2048, 2560, 3072, 3584, 4096)
-NEW_TOKENS = 64
+NEW_TOKENS, TIMED_TOKENS = 64, 32
 EARLIER = "commit bee34a5, its cache named as transformers 5.24 names it"
 NOTE = "Documents that are written together beside one at a time and beside padded batches; CPU seconds, in turns."
-ROUNDS = {"tiny": 3, "decoding": 3, "transformers": 2, "streamed": 1, "rate": 1}
+ROUNDS = {"tiny": 3, "decoding": 3, "transformers": 2, "streamed": 1, "rate": 1, "ray": 1}
 
 
 # --- what the processes do --------------------------------------------------------------------------
@@ -53,7 +55,7 @@ def tiny(count: int = 64) -> dict[str, Any]:
     return {"cpu_seconds": time.process_time() - start, "texts": [one.text for one in found]}
 
 
-def _base() -> tuple[Any, list[Any], dict[str, Any]]:
+def _base(encoder_layers: int = 6) -> tuple[Any, list[Any], dict[str, Any]]:
     """LED of base size with random weights, the documents, and the options."""
     import torch
     from transformers import LEDConfig
@@ -62,7 +64,7 @@ def _base() -> tuple[Any, list[Any], dict[str, Any]]:
 
     torch.manual_seed(0)
     config = LEDConfig(
-        encoder_layers=6,
+        encoder_layers=encoder_layers,
         decoder_layers=6,
         d_model=768,
         encoder_attention_heads=12,
@@ -93,12 +95,12 @@ def _encoded(model: Any, documents: list[Any]) -> list[Any]:
 
 
 def _tokens_cost(write: Callable[[int], list[list[int]]]) -> dict[str, Any]:
-    """CPU seconds of ``NEW_TOKENS`` tokens of all documents: a run of all of them less a run of one."""
+    """CPU seconds of ``TIMED_TOKENS`` tokens of all documents: a run of all of them less a run of one."""
     start = time.process_time()
     write(1)
     first = time.process_time() - start
     start = time.process_time()
-    ids = write(1 + NEW_TOKENS)
+    ids = write(1 + TIMED_TOKENS)
     return {"cpu_seconds": time.process_time() - start - first, "ids": ids}
 
 
@@ -106,7 +108,7 @@ def decoding_one_by_one() -> dict[str, Any]:
     """Write about one document after the other."""
     import torch
 
-    model, documents, options = _base()
+    model, documents, options = _base(encoder_layers=1)  # decoding alone is timed
     with torch.inference_mode():
         states = _encoded(model, documents)
 
@@ -126,7 +128,7 @@ def decoding_together() -> dict[str, Any]:
     """Write about all documents in one loop."""
     import torch
 
-    model, documents, options = _base()
+    model, documents, options = _base(encoder_layers=1)  # decoding alone is timed
     with torch.inference_mode():
         states = iter_again(_encoded(model, documents))
 
@@ -209,7 +211,7 @@ def whole_together() -> dict[str, Any]:
     )
 
 
-def streamed(count: int = 10_000, first: int = 100) -> dict[str, Any]:
+def streamed(count: int = int(os.environ.get("STREAMED", "10000")), first: int = 100) -> dict[str, Any]:
     """Stream short documents, and look at the memory that is held."""
     import tempfile
 
@@ -248,7 +250,7 @@ def rate() -> dict[str, Any]:
     import torch
 
     model, _, options = _base()
-    documents = [torch.randint(5, 50000, (1, 4096)) for _ in range(4)]
+    documents = [torch.randint(5, 50000, (1, 4096)) for _ in range(2)]
     options |= {"max_new_tokens": NEW_TOKENS, "min_new_tokens": NEW_TOKENS}
     start = time.process_time()
     _loop(model, documents, options, states=None)
@@ -257,12 +259,53 @@ def rate() -> dict[str, Any]:
     return {"rows": rows}
 
 
+def on_one_machine() -> dict[str, Any]:
+    """Run a job of 60 documents in one process and with one Ray worker; peak of memory of all processes, and time."""
+    import importlib.util
+    import tempfile
+
+    from benchmarks.killed_jobs import command, make_documents
+
+    if importlib.util.find_spec("ray") is None:
+        raise SystemExit("this case needs Ray: pip install 'ray[data]'")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        make_documents(Path(folder) / "in", 60)
+        for name, options in {"one process": (), "one Ray worker": ("--engine", "ray", "--workers", "1")}.items():
+            into = Path(folder) / f"{len(rows)}.jsonl"
+            start = time.perf_counter()
+            job = subprocess.Popen(command(Path(folder) / "in", into, *options), stderr=subprocess.DEVNULL)
+            peak = 0.0
+            while job.poll() is None:
+                peak = max(peak, _memory_of(job.pid))
+                time.sleep(0.2)
+            rows.append(
+                {"engine": name, "documents": 60, "wall_seconds": time.perf_counter() - start, "peak_mib": peak}
+            )
+    return {"rows": rows}
+
+
+def _memory_of(pid: int) -> float:
+    """Memory of a process and all below it in MiB; what they share is counted once."""
+    import contextlib
+
+    import psutil
+
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        for one in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                total += one.memory_full_info().pss
+    return total / 2**20
+
+
 PROGRAMS: dict[str, dict[str, Callable[[], dict[str, Any]]]] = {
     "tiny": {"earlier": tiny, "now": tiny},
     "decoding": {"earlier": decoding_one_by_one, "now": decoding_together},
     "transformers": {"transformers": transformers_padded, "now": whole_together},
     "streamed": {"now": streamed},
     "rate": {"now": rate},
+    "ray": {"now": on_one_machine},
 }
 
 
@@ -285,10 +328,13 @@ def in_process(case: str, program: str, library: Path) -> dict[str, Any]:
 WORK = {
     "tiny": ("led-tiny, 64 documents of 512 to 8,192 tokens, greedy", "summarize(list) of the earlier version"),
     "decoding": (
-        "LED of base size, 8 documents of 512 to 4,096 tokens, 64 new tokens: decoding",
+        "LED of base size, 8 documents of 512 to 4,096 tokens, 32 tokens of each: decoding",
         "one at a time, earlier",
     ),
-    "transformers": ("the same, encoder and decoder", "transformers' class, one padded batch"),
+    "transformers": (
+        "the same documents, 64 tokens of each, encoder and decoder",
+        "transformers' class, one padded batch",
+    ),
 }
 
 
@@ -324,7 +370,7 @@ def main() -> None:
     """Measure every case, or do what one process is for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("earlier", type=Path, nargs="?")
-    parser.add_argument("--cases", nargs="+", choices=PROGRAMS, default=list(PROGRAMS))
+    parser.add_argument("--cases", nargs="+", choices=PROGRAMS, default=[case for case in PROGRAMS if case != "ray"])
     parser.add_argument("--rounds", type=int, help="how often each program runs (default: 1 to 3)")
     parser.add_argument("--program", nargs=2, metavar=("CASE", "NAME"), help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -349,11 +395,11 @@ def store(case: str, runs: dict[str, list[dict[str, Any]]], machine: dict[str, o
     stored = json.loads(path.read_text()) if path.exists() else {}
     result = {"title": "Many documents", "note": NOTE, "made_by": "python -m benchmarks.many_documents EARLIER"}
     result |= {"earlier": EARLIER, "threads": 1, "machine": machine, "versions": versions()}
-    result |= {name: stored.get(name, []) for name in ("together", "streams", "throughput")}
+    result |= {name: stored.get(name, []) for name in ("together", "streams", "throughput", "engines")}
     if case == "streamed":
         result["streams"] = runs["now"]
-    elif case == "rate":
-        result["throughput"] = runs["now"][0]["rows"]
+    elif case in ("rate", "ray"):
+        result["throughput" if case == "rate" else "engines"] = runs["now"][0]["rows"]
     else:
         rows = [row for row in result["together"] if row["case"] != case]
         result["together"] = sorted([*rows, compared(case, runs)], key=lambda row: list(PROGRAMS).index(row["case"]))

@@ -9,6 +9,7 @@ import itertools
 import json
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from longsum_lib.corpus import Distractor, Document, Fact, make_document
-from longsum_lib.errors import DocumentError, LongsumError, MissingExtra, NoNetwork, Option, OptionError
+from longsum_lib.errors import DocumentError, LongsumError, LongsumWarning, MissingExtra, NoNetwork, Option, OptionError
 from longsum_lib.generation.invisible import remove_invisible
 
 CORPUS = "corpus"
@@ -60,6 +61,7 @@ class Source:
         summary_column: The same for the summaries.
         length: Corpus only: upper bound of the documents in tokens.
         first_seed: Corpus only: seed of the first document.
+        strict: Stop at a row without text or summary; else such rows are left out, and their number is said.
     """
 
     name: str = CORPUS
@@ -69,6 +71,7 @@ class Source:
     summary_column: str | None = None
     length: int = 4096
     first_seed: int = 1000
+    strict: bool = False
 
     def examples(self, limit: int | None = None) -> Iterator[Example]:
         """Read the examples one after the other; nothing behind ``limit`` is read.
@@ -86,7 +89,7 @@ class Source:
                 raise OptionError("the corpus has no end; give a limit")
             return self._corpus(limit)
         rows = _file_rows(Path(self.name)) if is_file_name(self.name) else _hub_rows(self)
-        return islice(self._from_rows(rows), limit)
+        return _first(self._from_rows(rows), limit)
 
     def describe(self) -> dict[str, Any]:
         """What a report says about the source, ready for JSON."""
@@ -107,11 +110,24 @@ class Source:
 
     def _from_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Example]:
         text = summary = ""
+        skipped: list[int] = []
         for number, row in enumerate(rows, 1):
             if number == 1:
                 text = _column(row, self.text_column, TEXT_COLUMNS, "text", self.name)
                 summary = _column(row, self.summary_column, SUMMARY_COLUMNS, "summary", self.name)
+            if not self.strict and _is_gap(row, text, summary):
+                skipped.append(number)
+                continue
             yield _example(row, text, summary, f"{self.name}, row {number:,}")
+        if skipped:
+            count = f"{len(skipped):,} rows have" if len(skipped) > 1 else "one row has"
+            what = f"{self.name}: {count} no text or no summary, left out; the first is row {skipped[0]:,}; "
+            warnings.warn(LongsumWarning(what, Option("strict", True), " stops there"), stacklevel=2)
+
+
+def _first(examples: Iterator[Example], limit: int | None) -> Iterator[Example]:
+    """Give the first examples; without a limit, to the end."""
+    return examples if limit is None else islice(examples, limit)
 
 
 def is_file_name(name: str) -> bool:
@@ -130,22 +146,39 @@ def _column(row: Mapping[str, Any], asked: str | None, usual: Sequence[str], wha
         if asked not in row:
             raise OptionError(f"{name} has no column {asked!r}; it has: {there}")
         return asked
-    found = next((column for column in usual if column in row), None)
-    if found is None:
+    found = [column for column in usual if column in row]
+    filled = [column for column in found if _text_of(row[column]).strip()]
+    if not found:
         raise OptionError(
             f"{name}: which column holds the {what}? It has: {there}; name it with ", Option(f"{what}_column")
         )
-    return found
+    if len(filled) > 1:
+        fit = ", ".join(filled)
+        raise OptionError(
+            f"{name}: which column holds the {what}? These could: {fit}; name it with ", Option(f"{what}_column")
+        )
+    return (filled or found)[0]
+
+
+def _text_of(value: object) -> str:
+    """Return a cell's text; some sets keep a list of sentences."""
+    if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+        return "\n".join(value)
+    return value if isinstance(value, str) else ""
+
+
+def _is_gap(row: Mapping[str, Any], *columns: str) -> bool:
+    """Whether one of the cells holds nothing: no text at all, or white space."""
+    cells = [row.get(column) for column in columns]
+    return any(cell is None or (isinstance(cell, str | list | tuple) and not _text_of(cell).strip()) for cell in cells)
 
 
 def _example(row: Mapping[str, Any], text: str, summary: str, where: str) -> Example:
     cleaned = []
     for column in (text, summary):
-        value = row.get(column)
-        if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
-            value = "\n".join(value)  # some sets keep a list of sentences
-        if not isinstance(value, str) or not value.strip():
-            raise DocumentError(f"{where}: column {column!r} holds {_short(value)}, expected some text")
+        value = _text_of(row.get(column))
+        if not value.strip():
+            raise DocumentError(f"{where}: column {column!r} holds {_short(row.get(column))}, expected some text")
         if _HALF_CHARACTER.search(value):
             raise DocumentError(f"{where}: column {column!r} holds half a character (U+D800 to U+DFFF); mend the file")
         cleaned.append(remove_invisible(value))

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
 from longsum_lib.errors import OptionError
 
 
-def check_file(path: str | os.PathLike[str], option: str) -> Path:
+def check_file(
+    path: str | os.PathLike[str], option: str, *, ours: Callable[[str], bool] | None = None, force: bool = False
+) -> Path:
     """Check that a file can be written, and make the folder that it goes to.
 
     Args:
-        path: The file; one that is there may be replaced.
+        path: The file.
         option: The option that names it, for the message.
+        ours: Tells by the beginning of a file that is there whether this library has written it, and may replace it;
+            None replaces whatever is there.
+        force: Replace it whatever it is.
 
     Returns:
         The path.
 
     Raises:
-        OptionError: It is a folder, or its folder cannot be made or written to.
+        OptionError: It is a folder, its folder cannot be made or written to, or it is there and somebody else's.
     """
     path = Path(path)
     if path.is_dir():
@@ -33,7 +41,17 @@ def check_file(path: str | os.PathLike[str], option: str) -> Path:
         raise OptionError(f"{option} is {path}, but its folder cannot be made: {error.strerror}") from error
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise OptionError(f"{option} is {path}, which may not be written (permission denied); choose another place")
+    if ours is not None and not force and path.is_file() and path.stat().st_size and not ours(_beginning(path)):
+        raise OptionError(
+            f"{option} is {path}, which exists and was not written by this command; choose another name, or give "
+            "--force to replace it"
+        )
     return path
+
+
+def _beginning(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(1 << 16).decode("utf-8", "replace")
 
 
 def check_folder(path: str | os.PathLike[str], option: str) -> Path:
@@ -88,3 +106,88 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[TextIO]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+class Lock:
+    """Keeps other processes of this user and machine from writing the same file or folder.
+
+    The lock is the system's: it is gone when the process ends in whatever way. It lies in the user's cache folder, with
+    the number of the process that holds it, and leaves nothing beside the file or folder. Within one process it may be
+    taken several times.
+
+    Args:
+        path: The file or folder.
+
+    Raises:
+        OptionError: Another process holds it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        from filelock import FileLock, Timeout
+
+        path = Path(path).resolve()
+        name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+        folder = _lock_folder()
+        self._owner = folder / f"{name}.owner"
+        # Never removed: a process that has opened a removed lock would hold another one than the next process.
+        self._lock = FileLock(folder / f"{name}.lock", timeout=0, is_singleton=True)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise OptionError(
+                f"{path} is being written by another process{self._holder()}; wait for it, or choose another place"
+            ) from None
+        with contextlib.suppress(OSError):  # says who it is; the lock itself holds without it
+            self._owner.write_text(str(os.getpid()), encoding="utf-8")
+
+    def _holder(self) -> str:
+        try:
+            return f" (number {int(self._owner.read_text(encoding='utf-8'))})"
+        except (OSError, ValueError):
+            return ""
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let others write."""
+        self._lock.release(force=True)
+
+
+def _lock_folder() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    for folder in (Path(home, "longsum"), Path(tempfile.gettempdir(), f"longsum-{getattr(os, 'getuid', int)()}")):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    raise OptionError("there is no folder for locks: neither the user's cache nor that for temporary files is writable")
+
+
+@contextlib.contextmanager
+def work_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Make a hidden folder beside one that is to be written, and remove it again.
+
+    What killed runs have left beside the same target is removed too; the target is locked meanwhile.
+
+    Args:
+        target: The folder that is to be written.
+
+    Yields:
+        The work folder.
+
+    Raises:
+        OptionError: Another process is writing the target.
+    """
+    target = Path(target).resolve()
+    with Lock(target):
+        for left in target.parent.glob(f".{target.name}.????????"):
+            if left.is_dir() and {path.name for path in left.iterdir()} <= {"whole"}:
+                shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as parts:
+            yield Path(parts)

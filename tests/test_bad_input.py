@@ -205,7 +205,11 @@ def test_evaluation_options_that_cannot_work(longsum, rows, options, message):
         ("blank.jsonl", b"\n \n", "blank.jsonl has no documents"),
         ("head.csv", b"text,summary\n", "head.csv has no documents"),
         ("columns.csv", b"a,b\n1,2\n", "It has: a, b; name it with --text-column"),
-        ("short.csv", b"text,summary\nhello\n", "column 'summary' holds None, expected some text"),
+        (
+            "short.csv",
+            b"text,summary\nhello\n",
+            "short.csv has no documents; expected rows with a document and a summary",
+        ),
         ("latin.csv", b"text,summary\nna\xefve,b\n", "latin.csv is not a table in utf-8"),
         ("binary.jsonl", bytes(range(256)), "is not JSON with one object a line"),
         ("deep.jsonl", b"[" * 100_000, "is not JSON with one object a line"),

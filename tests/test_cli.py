@@ -392,7 +392,7 @@ def test_a_foreign_text_is_refused_to_a_tiny_model_and_extracted_without_one(lon
     assert fields["text"] == "\n".join(source["text"] for source in fields["sources"])
     assert longsum("summarize", document, "--model", "extract").errors == []
     assert only_error(longsum("summarize", document, "--num-beams", "2"), 1).startswith("--num-beams is for models")
-    assert only_error(longsum("summarize", document, "--anyway"), 1).startswith("anyway lets a bundled model")
+    assert only_error(longsum("summarize", document, "--anyway"), 1).startswith("--anyway lets a bundled model")
 
 
 # --- the terminal ---------------------------------------------------------------------------------

@@ -331,7 +331,7 @@ def test_only_what_is_asked_for_is_read(tmp_path):
         ([{"text": "x", "b": "y"}], {}, "which column holds the summary"),
         (ROWS, {"text_column": "body"}, "no column 'body'; it has: article, abstract"),
         ([{"text": "x", "summary": 3}], {}, "row 1: column 'summary' holds 3, expected some text"),
-        ([*ROWS, {"article": " ", "abstract": "y"}], {}, "row 5: column 'article' holds ' '"),
+        ([*ROWS, {"article": " ", "abstract": "y"}], {"strict": True}, "row 5: column 'article' holds ' '"),
         ([["x"]], {}, "row 1: .*expected an object"),
     ],
 )

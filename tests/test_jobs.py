@@ -301,7 +301,7 @@ def test_a_file_of_something_else_stays(corpus, folder, tmp_path):
         corpus(folder, into, resume=True)
     assert into.read_text() == "mine"
     corpus(folder, into, force=True)
-    with pytest.raises(OptionError, match="is of an earlier run; --resume"):
+    with pytest.raises(OptionError, match="is of an earlier run; resume=True goes on"):
         corpus(folder, into)
     into.write_text("edited")
     with pytest.raises(OptionError, match="was changed since a job wrote it"):

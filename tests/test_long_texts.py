@@ -72,7 +72,7 @@ def test_the_beginning_of_a_long_text_is_what_truncation_reads(model, tokenizer,
     text = make_document(0, 60_000).text
     exact = summarize(text, model, tokenizer=tokenizer, truncate=True, max_new_tokens=8)
     monkeypatch.setattr("longsum_lib.generation.writer.LARGE", 1000)
-    monkeypatch.setattr("longsum_lib.generation.summarize.LARGE", 1000)
+    monkeypatch.setattr("longsum_lib.generation.flow.LARGE", 1000)
     counting = Counting(tokenizer)
     quick = summarize(text, model, tokenizer=counting, truncate=True, max_new_tokens=8)
     assert quick.text == exact.text

@@ -199,7 +199,8 @@ def test_every_mechanism_trains_goes_on_and_loads(mechanism, tmp_path):
 
     recipe = dataclasses.replace(SHORT, steps=2)
     training.train(tmp_path, dataclasses.replace(SHORT, steps=1), mechanism=mechanism, save_steps=1, progress=False)
-    model = training.train(tmp_path, recipe, mechanism=mechanism, save_steps=1, progress=False, resume=True)
+    options = {"save_steps": 1, "progress": False, "resume": True}
+    model = training.train(tmp_path, recipe, mechanism=mechanism, **options)
     assert json.loads((tmp_path / "checkpoint-2" / "trainer_state.json").read_text())["global_step"] == 2
     assert (tmp_path / "model.safetensors").stat().st_size < 8e6
     batch = corpus_stream.make_batch(0, 300, 1, first_token_global=False)

@@ -42,6 +42,7 @@ TABLES = {
     ),
     "together": ("Written together", "Factors are the other program's CPU seconds by ours, of pairs in turns."),
     "streams": ("Streamed", "Short documents through `summarize_corpus`, and the memory that is held."),
+    "engines": ("One machine, with and without Ray", "A job of 60 short documents with led-tiny, start included."),
     "throughput": ("Documents a minute", "Of 4,096 tokens each; one core."),
     "extract_seconds": ("Processor time of an extract", "The function alone, and the whole command with its imports."),
     "guard": ("Texts of the corpus and others", "How many were taken for what they are not."),
@@ -88,6 +89,8 @@ COLUMNS |= {
     "lowest_factor": "lowest factor",
     "mib_after_100": "held after 100 (MiB)",
     "mib_at_the_end": "held at the end (MiB)",
+    "peak_mib": "peak of all processes (MiB)",
+    "wall_seconds": "seconds by the clock",
     "cpu_seconds_a_document": "CPU seconds a document",
     "documents_a_minute_a_core": "documents a minute and core",
 }

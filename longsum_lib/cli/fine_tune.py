@@ -94,6 +94,7 @@ def run_finetune(args: argparse.Namespace) -> int:
             evaluation=held_out,
             eval_limit=args.eval_limit or 100,
             resume=args.resume,
+            accept_changes=args.accept_changes,
             progress=bars,
             callbacks=[] if bars else [lines_of_progress()],
         )
@@ -143,7 +144,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _sources(args: argparse.Namespace) -> tuple[Source, Source | None]:
     """The data sets; of files the first row is read, so that a wrong one is refused before the model is loaded."""
-    columns = {name: getattr(args, name) for name in _COLUMNS}
+    columns = {name: getattr(args, name) for name in (*_COLUMNS, "strict")}
     length = args.length or 1024
     train = Source(args.dataset, split=args.split or "train", length=length, first_seed=0, **columns)
     held_out = None

@@ -1,10 +1,12 @@
 """Summaries on disk as soon as they are written, so that an interrupted evaluation can go on.
 
-The file is JSON lines: first the settings of the run, then one object for each summary.
+The file is JSON lines: first the settings of the run, then one object for each summary. One process writes at a time:
+it holds a lock, which the system takes back when the process ends in whatever way.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,6 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from longsum_lib.errors import Option, OptionError
+from longsum_lib.places import Lock
+
+_START = b'{"settings"'
+_NEW = ("weights",)
+"""Settings that files of earlier versions do not have."""
 
 
 class SummaryStore:
@@ -23,23 +30,37 @@ class SummaryStore:
         path: The file; None keeps everything in memory.
         settings: What the summaries depend on: the model, the data, the options. Ready for JSON.
         resume: Go on with the summaries in the file. Without it a file that is there is an error, not overwritten.
+        accept_changes: Go on although the settings differ; both are kept in the file.
+
+    Attributes:
+        changes: What differs from the settings that the file was begun with: name -> (then, now).
 
     Raises:
-        OptionError: The file belongs to a run with other settings, holds something else, or is there and ``resume`` is
-            not set.
+        OptionError: The file belongs to a run with other settings, holds something else, is there and ``resume`` is
+            not set, or another process is writing it.
     """
 
-    def __init__(self, path: str | Path | None, settings: dict[str, Any], *, resume: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path | None,
+        settings: dict[str, Any],
+        *,
+        resume: bool = False,
+        accept_changes: bool = False,
+    ) -> None:
         self.path = Path(path) if path else None
         self._records: dict[tuple[str, int], dict[str, Any]] = {}
         self._settings = json.loads(json.dumps(settings))
         self._begun = False
+        self._accept_changes = accept_changes
+        self.changes: dict[str, tuple[Any, Any]] = {}
+        self._lock: Lock | None = None
         if self.path is None:
             return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = Lock(self.path)
         if self.path.exists() and self.path.stat().st_size:
             self._read(self.path, resume)
-        else:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -63,19 +84,28 @@ class SummaryStore:
         self._records[report, index] = record
         if self.path is None:
             return
-        if not self._begun:
-            _append(self.path, {"settings": self._settings})
-            self._begun = True
-        _append(self.path, record)
+        lines = [record] if self._begun else [self._first_line(), record]
+        _append(self.path, lines)  # at once, so that no crash leaves a file without its settings
+        self._begun = True
+
+    def _first_line(self) -> dict[str, Any]:
+        return {"settings": self._settings}
+
+    def close(self) -> None:
+        """Let others write the file."""
+        if self._lock is not None:
+            self._lock.release()
 
     def _read(self, path: Path, resume: bool) -> None:
         data = path.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]
         try:
-            if not data.startswith(b'{"settings"'):
+            if not data.startswith(_START) and not _START.startswith(data.rstrip(b"\0")):
                 raise ValueError("another file")
-            found, *lines = [json.loads(line) for line in whole.splitlines()] or [{"settings": {}}]
-            settings = dict(found["settings"])
+            found = [json.loads(line) for line in whole.splitlines()] or [{"settings": {}}]
+            dict(found[0]["settings"])
+            settings = dict([record["settings"] for record in found if "settings" in record][-1])
+            lines = [record for record in found if "settings" not in record]
             records = {(record["report"], record["index"]): record for record in lines}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise OptionError(f"{path} holds no summaries of an evaluation; choose another file") from error
@@ -84,6 +114,8 @@ class SummaryStore:
         self._records, self._begun = records, bool(records)
         with path.open("r+b") as file:  # the last line may have been cut off while it was written
             file.truncate(len(whole) if records else 0)
+        if self.changes:
+            _append(path, [{"settings": self._settings, "changed": sorted(self.changes)}])
 
     def _go_on(self, found: dict[str, Any], count: int, resume: bool) -> None:
         """Refuse to go on with summaries that are not meant, or were made with other settings."""
@@ -94,20 +126,32 @@ class SummaryStore:
                 " goes on with them, or choose another file",
             )
         mine = self._settings
-        different = sorted(key for key in mine.keys() | found.keys() if mine.get(key) != found.get(key))
-        if different:
+        known = (mine.keys() | found.keys()) - (set(_NEW) - found.keys())
+        different = sorted(key for key in known if mine.get(key) != found.get(key))
+        self.changes = {key: (found.get(key), mine.get(key)) for key in different}
+        if different and not self._accept_changes:
             key = different[0]
             raise OptionError(
                 f"{self.path} is of a run with another {key} ({found.get(key)!r}, now {mine.get(key)!r}); "
-                "use the same settings, or another file"
+                "use the same settings, or another file; ",
+                Option("accept_changes", True),
+                " goes on and keeps both",
             )
 
 
-def _append(path: Path, record: dict[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+def _append(path: Path, records: list[dict[str, Any]]) -> None:
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    with path.open("a+b") as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                file.truncate(before)  # no half line, on which a later one would be glued
+            reason = f"{error.strerror}; --resume goes on once it can be written"
+            raise OSError(error.errno, reason, str(path)) from error
 
 
 def fingerprint(text: str) -> str:

@@ -54,5 +54,6 @@ class SummarizeOptions(GenerateOptions, total=False):
     device: str | int | torch.device | None
     dtype: str | torch.dtype | None
     quantization: str | BitsAndBytesConfig | None
+    fast: bool
     progress: Callable[[Progress], None] | None
     generation_config: GenerationConfig | None

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, TypedDict, Unpack, overload
 
-from longsum_lib.errors import DocumentError, LongsumWarning, OptionError, OutOfWorldWarning
+from longsum_lib.errors import DocumentError, LongsumWarning, Option, OptionError, OutOfWorldWarning
 from longsum_lib.generation.choose import (
     EXTRACT,
     check_extract_options,
@@ -76,6 +76,7 @@ def summarize(
     device: str | int | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     quantization: str | BitsAndBytesConfig | None = None,
+    fast: bool = False,
     progress: Callable[[Progress], None] | None = None,
     generation_config: GenerationConfig | None = None,
     **generate: object,
@@ -110,6 +111,8 @@ def summarize(
         device: Where to load a model given by name; see ``load``.
         dtype: The number format to load it in; see ``load``.
         quantization: ``"int8"``, ``"nf4"`` or ``"fp4"`` to load it with quantized weights.
+        fast: On a CPU that computes in bf16, load a model given by name with weights in int8 and everything else in
+            bf16. The text may differ from that of fp32 by a word; never chosen by itself.
         progress: Called with a ``Progress`` for every encoder layer and every written token.
         generation_config: transformers' ``GenerationConfig``; what it sets beats the checkpoint's files, and the
             keywords here beat it.
@@ -148,6 +151,8 @@ def summarize(
     loaded = None if model is None or isinstance(model, str | os.PathLike) else model
     if loaded is not None and any(option is not None for option in loading.values()):
         raise OptionError("device, dtype and quantization are for a model given by name; this one is loaded")
+    if fast and loaded is not None:
+        raise OptionError(Option("fast"), " is for a model given by name; load this one with quantization='int8'")
     name = os.fspath(model) if isinstance(model, str | os.PathLike) else None
     name = name if loaded is None else loaded.name_or_path
     given, cleaned = with_pages or texts, [remove_invisible(text) for text in texts]
@@ -166,7 +171,10 @@ def summarize(
     if rest:
         if loaded is None:
             from longsum_lib.loading.auto import load
+            from longsum_lib.loading.devices import fast_quantization
 
+            if fast:
+                loading["quantization"] = fast_quantization(device, dtype, quantization)
             loaded = load(names[rest[0]], **loading)
         from longsum_lib.generation.flow import count_document, summarize_in_order
         from longsum_lib.generation.writer import Options
@@ -176,10 +184,7 @@ def summarize(
         if any(foreign[i] for i in rest) and is_bundled(writer.name):
             warn_of_invention(writer.name)
         with evaluating(loaded):
-            chosen_texts = [
-                (texts[i], count_document(writer, texts[i], how, _which(number, rest)))
-                for number, i in enumerate(rest, 1)
-            ]
+            chosen_texts = [(texts[i], count_document(writer, texts[i], how, _which(i + 1, texts))) for i in rest]
             warn_about_model(writer)
             found.update(zip(rest, summarize_in_order(writer, chosen_texts, how), strict=True))
     seconds = time.perf_counter() - started

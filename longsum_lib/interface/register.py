@@ -19,9 +19,6 @@ def register_attention() -> str:
     Returns:
         The name, ``"longsum"``.
 
-    Raises:
-        MissingExtra: transformers is not installed.
-
     Cost:
         importing transformers.
 

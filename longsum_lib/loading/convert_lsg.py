@@ -10,7 +10,6 @@ import copy
 import dataclasses
 import importlib
 import os
-import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -33,6 +32,7 @@ from longsum_lib.models.core import arrived
 from longsum_lib.models.core.pretrained import judged_by_caller
 from longsum_lib.models.lsg.config import MOST_GLOBAL_TOKENS, LSGFields
 from longsum_lib.models.lsg.global_positions import Tables, global_rows, order_positions, random_global_rows
+from longsum_lib.places import work_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -319,8 +319,8 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, max_
     """Write a folder that takes its name only when it is whole."""
     target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as parts:
-        whole = Path(parts) / "whole"
+    with work_folder(target) as parts:
+        whole = parts / "whole"
         with auto.quiet_transformers():
             model.save_pretrained(whole)
             if tokenizer is not None:

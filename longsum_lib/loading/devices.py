@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, cast
 
-from longsum_lib.errors import DeviceError, OptionError, did_you_mean
+from longsum_lib.errors import DeviceError, LongsumWarning, OptionError, did_you_mean
 from longsum_lib.units import DTYPE_NAMES
+from longsum_lib.upstream.torch import has_half
 
 if TYPE_CHECKING:
     import torch
@@ -96,6 +98,36 @@ def choose_dtype(dtype: str | torch.dtype | None, device: torch.device, entry: M
     if dtype not in (torch.float32, torch.bfloat16, torch.float16):
         raise OptionError(f"number format {dtype} is not supported; expected auto, fp32, bf16 or fp16")
     return dtype
+
+
+def fast_quantization(
+    device: str | int | torch.device | None, dtype: str | torch.dtype | None, quantization: object
+) -> str | None:
+    """Return the quantization that ``fast`` stands for: ``"int8"`` on a CPU that computes in bf16, else none.
+
+    On a GPU the automatic number format is the fast one already. On a CPU without bf16 of its own int8 would be slower,
+    so that a warning says that nothing changes.
+
+    Args:
+        device: Where to compute.
+        dtype: Must be left to choose.
+        quantization: Likewise.
+
+    Raises:
+        OptionError: The caller has chosen a format.
+    """
+    if quantization is not None or dtype not in (None, "auto"):
+        raise OptionError("fast chooses the number format and the quantization; leave dtype and quantization out")
+    if choose_device(device).type != "cpu":
+        return None
+    if not has_half():
+        warnings.warn(
+            "fast has no effect: this processor has no instructions for bf16 (AVX512-BF16, AMX), and fp32 is faster",
+            LongsumWarning,
+            stacklevel=3,
+        )
+        return None
+    return "int8"
 
 
 def choose_compute_dtype(dtype: torch.dtype, device: torch.device, entry: ModelType) -> torch.dtype:

@@ -118,8 +118,9 @@ def _ask(place: Place, again: bool) -> Any:
     pauses = list(PAUSES) if again else []
     while True:
         try:
-            options = {"revision": place.revision, "token": place.token, "timeout": ASK_SECONDS}
-            return HfApi().model_info(place.name, files_metadata=True, **options)
+            return HfApi().model_info(
+                place.name, revision=place.revision, token=place.token, timeout=ASK_SECONDS, files_metadata=True
+            )
         except Exception as error:
             pause = _pause(error, pauses)
             if pause is None:

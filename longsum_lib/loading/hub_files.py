@@ -151,7 +151,7 @@ def _go_on(place: Place, file: Announced) -> None:
     from filelock import FileLock, Timeout
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # public, in its docs
 
     url = hf_hub_url(place.name, file.name, revision=place.revision)
     found = get_hf_file_metadata(url, token=place.token)

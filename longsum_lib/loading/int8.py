@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,10 @@ def read_int8(
     Cost:
         memory of the quantized model and of the largest tensor in the checkpoint's own format.
     """
-    config, left = model_class.config_class.from_pretrained(checkpoint.folder, return_unused_kwargs=True, **options)
+    config_class = model_class.config_class
+    if config_class is None:
+        raise OptionError(f"{model_class.__name__} has no config of its own")
+    config, left = config_class.from_pretrained(checkpoint.folder, return_unused_kwargs=True, **options)
     if left:
         raise OptionError(f"quantization 'int8' on a CPU takes fields of the config besides, got {', '.join(left)}")
     with torch.device("meta"), nothing_drawn_without_memory(), _default_dtype(torch.bfloat16):
@@ -153,13 +156,12 @@ def _put(model: nn.Module, name: str, value: Tensor | Pair) -> None:
 
 def _make_what_is_missing(model: PreTrainedModel, missing: list[str]) -> None:
     """Give missing tensors the first values that the model gives them; whether any may be missing is judged later."""
-    owners = {}
+    owners: dict[str, nn.Module] = {}
     for name in missing:
-        owner, _, leaf = name.rpartition(".")
-        module = owners.setdefault(owner, model.get_submodule(owner))
-        place = module._parameters if leaf in module._parameters else module._buffers
-        empty = torch.zeros(place[leaf].shape, dtype=torch.bfloat16)
-        place[leaf] = nn.Parameter(empty, requires_grad=False) if place is module._parameters else empty
+        owner = name.rpartition(".")[0]
+        owners.setdefault(owner, model.get_submodule(owner))
+        empty = torch.zeros(model.get_parameter_or_buffer(name).shape, dtype=torch.bfloat16)
+        _put(model, name, empty)
     for module in owners.values():
         model._init_weights(module)
 
@@ -171,9 +173,10 @@ def _replace(model: nn.Module, name: str, value: Tensor | Pair) -> None:
     if isinstance(old, nn.Embedding):
         new: nn.Module = Int8Embedding(codes, scales, getattr(old, "embed_scale", 1.0))
     else:
-        new = Int8Linear(codes, scales, old.bias)
+        bias = old.bias
+        new = Int8Linear(codes, scales, bias if isinstance(bias, Tensor) else None)
     setattr(model.get_submodule(parent), child, new)
 
 
-def _without(names: list[str], patterns: list[str] | None) -> list[str]:
+def _without(names: list[str], patterns: Iterable[str] | None) -> list[str]:
     return [name for name in names if not any(re.search(pattern, name) for pattern in patterns or ())]

@@ -70,7 +70,10 @@ def check_scheme(quantization: object) -> None:
 
 
 def is_by_torch(
-    quantization: object, device: str | int | torch.device | None, dtype: str | torch.dtype | None, options: Mapping
+    quantization: object,
+    device: str | int | torch.device | None,
+    dtype: str | torch.dtype | None,
+    options: Mapping[str, object],
 ) -> bool:
     """Tell whether weights are quantized by :mod:`.int8`: int8 on a CPU, with bf16 states or no word about them.
 

@@ -99,12 +99,13 @@ def tiny_led(seed: int = 0) -> LEDForConditionalGeneration:
     config.update(_START)
     torch.manual_seed(seed)
     model = LEDForConditionalGeneration(config)
-    encoder, decoder = model.led.encoder.embed_positions, model.led.decoder.embed_positions
+    sides = (model.led.encoder, model.led.decoder)
+    encoder, decoder = (side.get_parameter("embed_positions.weight") for side in sides)
     with torch.no_grad():
         model.led.shared.weight.normal_(0.0, 0.09)
-        encoder.weight.copy_(periodic_positions(*encoder.weight.shape))
-        decoder.weight.copy_(periodic_positions(*decoder.weight.shape, period=1024))
-    encoder.weight.requires_grad_(False)
+        encoder.copy_(periodic_positions(*encoder.shape))
+        decoder.copy_(periodic_positions(*decoder.shape, period=1024))
+    encoder.requires_grad_(False)
     waves = (Sinusoids.periodic(WIDTH, period) for period in (512, 1024))
     neighbour_heads(model, *waves, sharpness=_LED_SHARPNESS)
     return model
@@ -176,7 +177,7 @@ def tiny_longt5(seed: int = 0) -> LongT5ForConditionalGeneration:
     buckets = config.relative_attention_num_buckets
     with torch.no_grad():
         model.shared.weight.normal_(0.0, 0.1)
-        model.decoder.final_layer_norm.weight.fill_(math.sqrt(WIDTH))
+        model.decoder.get_parameter("final_layer_norm.weight").fill_(math.sqrt(WIDTH))
         encoder.get_parameter("relative_attention_bias.weight").copy_(first_biases(buckets, bidirectional=True))
         encoder.get_parameter("global_relative_attention_bias.weight").zero_()
         decoder.get_parameter("relative_attention_bias.weight").copy_(first_biases(buckets, bidirectional=False))

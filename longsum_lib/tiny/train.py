@@ -20,6 +20,7 @@ from longsum_lib.places import check_folder
 from longsum_lib.tiny.recipes import TINY_MODELS, TinyModel
 from longsum_lib.tiny.stream import CURRICULUM, CorpusStream, Recipe
 from longsum_lib.training.fine_tuning import check_no_model, last_checkpoint, whole_checkpoint
+from longsum_lib.training.run_record import settle_run, writing_to
 
 LONGEST_SUMMARY = 200  # tokens that the bundled models may write; a reference summary has about 140 at most
 
@@ -31,6 +32,7 @@ def train(
     mechanism: str = "led",
     resume: bool = False,
     save_steps: int = 250,
+    accept_changes: bool = False,
     progress: bool = True,
     callbacks: Sequence[Any] = (),
 ) -> Any:
@@ -43,6 +45,7 @@ def train(
         mechanism: A key of :data:`.TINY_MODELS`: ``"led"``, ``"pegasus-x"``, ``"longt5"`` or ``"lsg"``.
         resume: Go on from the latest checkpoint in the folder; without one, start from the beginning.
         save_steps: Steps between two checkpoints: an interruption loses no more than these.
+        accept_changes: Go on although recipe or mechanism are others; ``training.json`` has both.
         progress: Show a progress bar.
         callbacks: Further ``TrainerCallback`` objects.
 
@@ -52,7 +55,8 @@ def train(
     Raises:
         MissingExtra: If ``accelerate`` is not installed, which transformers' ``Trainer`` needs.
         OptionError: If there is no such mechanism, or the folder holds checkpoints of an earlier run and ``resume``
-            is not set, or another model.
+            is not set, a run of something else, or another model, or another process is writing it.
+        OSError: The disk is full.
 
     Cost:
         Memory O(tokens_per_batch), whatever the length of the documents.
@@ -72,6 +76,9 @@ def train(
         )
     if not checkpoint:
         check_no_model(output)
+    with writing_to(output):
+        run = {"mechanism": mechanism, **dataclasses.asdict(recipe)}
+        changes = settle_run(output, run, checkpoint, accept_changes)
     first_step = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
     model = tiny.build(recipe.seed)
     trainer = Seq2SeqTrainer(
@@ -83,10 +90,11 @@ def train(
     )
     if not progress:
         trainer.remove_callback(PrinterCallback)
-    with whole_checkpoint(checkpoint):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    curve = [[entry["step"], round(entry["loss"], 4)] for entry in trainer.state.log_history if "loss" in entry]
-    save_checkpoint(model, output, recipe, curve)
+    with writing_to(output):
+        with whole_checkpoint(checkpoint):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        curve = [[entry["step"], round(entry["loss"], 4)] for entry in trainer.state.log_history if "loss" in entry]
+        save_checkpoint(model, output, recipe, curve, changes)
     return model
 
 
@@ -124,7 +132,13 @@ def _trainer_arguments(output: Path, recipe: Recipe, save_steps: int, progress: 
     )
 
 
-def save_checkpoint(model: Any, folder: str | Path, recipe: Recipe, curve: list[list[float]]) -> None:
+def save_checkpoint(
+    model: Any,
+    folder: str | Path,
+    recipe: Recipe,
+    curve: list[list[float]],
+    changes: Sequence[dict[str, Any]] = (),
+) -> None:
     """Write a model for use: fp16 weights, configuration, tokenizer, recipe and loss curve.
 
     Args:
@@ -132,6 +146,7 @@ def save_checkpoint(model: Any, folder: str | Path, recipe: Recipe, curve: list[
         folder: Where the files go.
         recipe: Written to ``training.json``.
         curve: Pairs of step and loss, written beside it.
+        changes: What the run was of before, if that has changed, written beside it.
     """
     from transformers import GenerationConfig
 
@@ -153,7 +168,8 @@ def save_checkpoint(model: Any, folder: str | Path, recipe: Recipe, curve: list[
     (folder / "model.safetensors").chmod(0o644)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(TOKENIZER_FOLDER / name, folder / name)
-    record = {"recipe": dataclasses.asdict(recipe), "curriculum": CURRICULUM, "step_and_loss": curve}
+    record: dict[str, Any] = {"recipe": dataclasses.asdict(recipe), "curriculum": CURRICULUM, "step_and_loss": curve}
+    record |= {"changes": list(changes)} if changes else {}
     (folder / "training.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
 
 

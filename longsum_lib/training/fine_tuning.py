@@ -25,6 +25,7 @@ from longsum_lib.errors import CorruptCheckpoint, DeviceError, MissingExtra, Opt
 from longsum_lib.loading.checkpoint_files import WEIGHT_FILES
 from longsum_lib.places import check_folder
 from longsum_lib.training.batches import IGNORED, Collator, TokenizedDocuments, model_type, summary_loss
+from longsum_lib.training.run_record import content_of_documents, content_of_weights, settle_run, writing_to
 from longsum_lib.training.settings import FineTuning
 from longsum_lib.upstream.transformers import checkpointing_off, checkpointing_on
 
@@ -90,6 +91,10 @@ def add_lora(model: Any, rank: int, seed: int = 0) -> Any:
     return get_peft_model(model, settings)
 
 
+# Settings that change no weight: they may differ where a run goes on.
+_WITHOUT_EFFECT = ("save_steps", "eval_steps", "generate", "beams", "checkpointing")
+
+
 def last_checkpoint(folder: str | Path) -> Path | None:
     """The newest checkpoint of a run that was written to its end; what a crash left half-written is passed over.
 
@@ -144,6 +149,7 @@ def fine_tune(
     evaluation: Source | Sequence[Example] | None = None,
     eval_limit: int | None = 100,
     resume: bool = False,
+    accept_changes: bool = False,
     progress: bool = True,
     callbacks: Sequence[Any] = (),
 ) -> Any:
@@ -160,6 +166,7 @@ def fine_tune(
         evaluation: Documents to measure the loss on, and ROUGE if ``settings.generate``.
         eval_limit: Documents of ``evaluation``.
         resume: Go on from the last checkpoint in the folder; without one, start from the beginning.
+        accept_changes: Go on although data, settings or the first weights are others; ``training.json`` has both.
         progress: Show a progress bar.
         callbacks: Further ``TrainerCallback`` objects.
 
@@ -168,7 +175,9 @@ def fine_tune(
 
     Raises:
         MissingExtra: ``accelerate``, or for LoRA ``peft``, is not installed.
-        OptionError: Settings make no sense, or the folder holds a run and ``resume`` is not set, or another model.
+        OptionError: Settings make no sense, the folder holds a run and ``resume`` is not set, a run of something else,
+            or another model, or another process is writing it.
+        OSError: The disk is full.
         DeviceError: The machine has no such number format.
         CorruptCheckpoint: The checkpoint to go on from is damaged.
 
@@ -195,6 +204,10 @@ def fine_tune(
         check_no_model(output)
     documents = _tokenized(train, limit, model, tokenizer, settings)
     held_out = None if evaluation is None else _tokenized(evaluation, eval_limit, model, tokenizer, settings)
+    run = {name: value for name, value in dataclasses.asdict(settings).items() if name not in _WITHOUT_EFFECT}
+    run |= {"data": content_of_documents(documents), "weights": content_of_weights(model)}
+    with writing_to(output):
+        changes = settle_run(output, run, checkpoint, accept_changes)
     if settings.lora:
         model = add_lora(model, settings.lora, settings.seed)
     if settings.checkpointing:
@@ -212,9 +225,10 @@ def fine_tune(
     )
     if not progress:
         trainer.remove_callback(PrinterCallback)
-    with quiet_transformers(), whole_checkpoint(checkpoint):  # a bar for every file that is written
+    # Quiet: a bar for every file that is written.
+    with writing_to(output), quiet_transformers(), whole_checkpoint(checkpoint):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        _finish(trainer, tokenizer, settings, output)
+        _finish(trainer, tokenizer, settings, output, changes)
     return trainer
 
 
@@ -288,7 +302,7 @@ def _metrics(tokenizer: Any) -> Callable[[Any], dict[str, float]]:
     return measure
 
 
-def _finish(trainer: Any, tokenizer: Any, settings: FineTuning, output: Path) -> None:
+def _finish(trainer: Any, tokenizer: Any, settings: FineTuning, output: Path, changes: list[dict[str, Any]]) -> None:
     """Write the model for use, from one process alone: weights with merged adapters, tokenizer, settings, curve."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     if settings.lora:
@@ -303,6 +317,8 @@ def _finish(trainer: Any, tokenizer: Any, settings: FineTuning, output: Path) ->
     model.save_pretrained(output)
     tokenizer.save_pretrained(output)
     curve = [[entry["step"], round(entry["loss"], 4)] for entry in trainer.state.log_history if "loss" in entry]
-    record = {"settings": dataclasses.asdict(settings), "step_and_loss": curve}
+    record: dict[str, Any] = {"settings": dataclasses.asdict(settings), "step_and_loss": curve}
+    if changes:
+        record["changes"] = changes
     record["evaluations"] = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
     (output / "training.json").write_text(json.dumps(record) + "\n", encoding="utf-8")

@@ -74,6 +74,15 @@ def int8_product() -> Callable[..., Any] | None:
 
 
 @functools.cache
+def has_half() -> bool:
+    """Tell whether the processor multiplies bf16 by itself (AVX512-BF16 or AMX); otherwise bf16 is slower than fp32."""
+    import torch
+
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(supported()) for name in names if (supported := getattr(torch.cpu, name, None)))
+
+
+@functools.cache
 def has_tiles() -> bool:
     """Tell whether the processor has AMX: Intel's, on which torch's own product of one row is the fastest."""
     import torch

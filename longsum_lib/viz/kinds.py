@@ -135,12 +135,15 @@ def lsg_kinds(
     Returns:
         ``(num_globals + length, num_globals + length)`` int8 of kind codes.
     """
-    sparse = {
-        "sparse_block_size": sparse_block_size,
-        "sparsity_factor": sparsity_factor,
-        "sparsity_type": sparsity_type,
-    }
-    sees = patterns.lsg(length, block_size, num_global_tokens=num_globals, head=head, **sparse)
+    sees = patterns.lsg(
+        length,
+        block_size,
+        sparse_block_size=sparse_block_size,
+        sparsity_factor=sparsity_factor,
+        sparsity_type=sparsity_type,
+        num_global_tokens=num_globals,
+        head=head,
+    )
     near = plain_kinds(patterns.lsg(length, block_size, num_global_tokens=num_globals), num_globals)
     return np.where(sees.numpy() & (near == NONE), SELECTED, near).astype(np.int8)
 
@@ -181,8 +184,14 @@ def big_bird_kinds(
             raise OptionError(f"table has shape {shape}, expected (more than {head}, {count}, random blocks)")
         sees = patterns.big_bird_counts(length, block_size, drawn[head : head + 1])[0] > 0
     else:
-        random = {"num_random_blocks": num_random_blocks, "random_blocks": random_blocks, "seed": seed, "head": head}
-        sees = patterns.big_bird(length, block_size, **random)
+        sees = patterns.big_bird(
+            length,
+            block_size,
+            num_random_blocks=num_random_blocks,
+            random_blocks=random_blocks,
+            seed=seed,
+            head=head,
+        )
         if length <= (5 + 2 * num_random_blocks) * block_size:
             return plain_kinds(sees)
     block = np.arange(length) // block_size

@@ -14,6 +14,7 @@ from longsum_lib.attention.engine.band import block_size_for
 from longsum_lib.attention.engine.opaque import opaque
 from longsum_lib.attention.reference import dense_attention
 from longsum_lib.attention.relative_position import band_bias
+from longsum_lib.attention.transient_global.far import attend_with_far, near_span
 from longsum_lib.attention.transient_global.sums import complete_blocks, transient_sums
 from longsum_lib.upstream.torch import tracing
 
@@ -159,9 +160,12 @@ def rows_near(
         local_bias = torch.zeros(1, 2 * window + 1, device=query.device)
     band = band_bias(local_bias, size)
     sets = [KeySet(key, value, size, size + 2 * window, before - window, step=size, bias=band, attend=padding)]
-    if side is not None and side.key.shape[2]:
-        sets += side.as_key_sets(first, rows)
     real = None if padding is None else padding[:, before : before + rows]
+    if side is not None and side.key.shape[2]:
+        span = near_span(side, first, rows, dropout)
+        if span is not None:
+            return attend_with_far(query, sets, side, span, first, scale, real)
+        sets += side.as_key_sets(first, rows)
     return block_attention(query, sets, scale=scale, attend=real, dropout=dropout)
 
 

@@ -34,6 +34,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="write one JSON object a line to this file, with summary and key facts (default: print the texts)",
     )
 
+    argument("--force", action="store_true", help="replace a file of --output that holds something else")
+
+
+def _is_corpus(text: str) -> bool:
+    """Whether a file begins with a document as this command writes it."""
+    return text.startswith('{"text": "Report of the ')
+
 
 def run(args: argparse.Namespace) -> int:
     """Run ``longsum corpus``."""
@@ -42,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         for index, document in enumerate(documents):
             sys.stdout.write("\n" * bool(index) + document.text)
         return 0
-    with replacing(check_file(args.output, "--output")) as file:
+    with replacing(check_file(args.output, "--output", ours=_is_corpus, force=args.force)) as file:
         for document in documents:
             file.write(json.dumps(document.to_dict(), ensure_ascii=False) + "\n")
     return 0

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longsum_lib.errors import OptionError
-from longsum_lib.places import check_folder
+from longsum_lib.places import check_folder, work_folder
 
 if TYPE_CHECKING:
     from longsum_lib.loading.hub import HubOptions
@@ -61,8 +60,8 @@ def download_to(name: str, folder: str | Path, *, revision: str | None = None) -
         checkpoint = checkpoint_files.find_checkpoint(name, **places)
     checkpoint_files.check_weights(checkpoint.folder)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as parts:
-        whole = Path(parts) / "whole"
+    with work_folder(target) as parts:
+        whole = parts / "whole"
         whole.mkdir()
         for path in sorted(checkpoint.folder.iterdir()):
             if path.is_file() and path.suffix != ".py":

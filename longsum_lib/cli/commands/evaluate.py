@@ -81,6 +81,7 @@ def _add_report(report: argparse._ArgumentGroup) -> None:
     )
     report.add_argument("--no-baselines", action="store_true", help="score the model alone")
     report.add_argument("--json", type=Path, metavar="FILE", help="also write the report to this file")
+    report.add_argument("--force", action="store_true", help="replace a file of --json that is no report")
     report.add_argument(
         "--summaries",
         type=Path,
@@ -88,6 +89,8 @@ def _add_report(report: argparse._ArgumentGroup) -> None:
         help="write every summary to this file as soon as it is there (default: beside --json, until it is complete)",
     )
     report.add_argument("--resume", action="store_true", help="go on with the summaries of an interrupted run")
+    changes = "with --resume: go on although settings or weights have changed; the file keeps both"
+    report.add_argument("--accept-changes", action="store_true", help=changes)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,7 +100,12 @@ def run(args: argparse.Namespace) -> int:
     quiet_libraries()
     sources = _sources(args)
     path = _summaries_file(args)
-    store = SummaryStore(path, _settings(args), resume=args.resume)
+    if args.accept_changes and not args.resume:
+        raise OptionError("--accept-changes is for a run that goes on: give --resume too")
+    settings = _settings(args)
+    store = SummaryStore(path, settings, resume=args.resume, accept_changes=args.accept_changes)
+    for key, (then, now) in store.changes.items():
+        say(f"warning: {path} was begun with another {key} ({then!r}, now {now!r})")
     with TerminalProgress() as progress:
         progress.show(f"loading {args.model}")
         from longsum_lib.loading.auto import load, load_tokenizer
@@ -123,6 +131,7 @@ def run(args: argparse.Namespace) -> int:
             file.write(text + "\n")
         if args.summaries is None and path is not None:
             path.unlink(missing_ok=True)
+    store.close()
     return 0
 
 
@@ -130,7 +139,7 @@ def _summaries_file(args: argparse.Namespace) -> Path | None:
     """Where the summaries go while they are written; both files are checked before any work is done."""
     path: Path | None = args.summaries
     if args.json is not None:
-        check_file(args.json, "--json")
+        check_file(args.json, "--json", ours=_is_report, force=args.force)
         path = path or Path(args.json).with_name(args.json.name + ".summaries.jsonl")
         if path.resolve() == args.json.resolve():
             raise OptionError(f"--json and --summaries are both {path}; give the report and the summaries a file each")
@@ -141,6 +150,11 @@ def _summaries_file(args: argparse.Namespace) -> Path | None:
     return path
 
 
+def _is_report(text: str) -> bool:
+    """Whether a file begins like a report of this command."""
+    return text.startswith('{\n "model": ') and '\n "reports": [' in text
+
+
 def _sources(args: argparse.Namespace) -> list[Source]:
     columns = {"config": args.config, "text_column": args.text_column, "summary_column": args.summary_column}
     if args.dataset != CORPUS:
@@ -148,7 +162,7 @@ def _sources(args: argparse.Namespace) -> list[Source]:
             raise OptionError("--length is for the synthetic corpus; of other data sets see --max-input-tokens")
         if args.first_seed is not None:
             raise OptionError("--first-seed is for the synthetic corpus; other data sets are read from their beginning")
-        source = Source(args.dataset, split=args.split, **columns)
+        source = Source(args.dataset, split=args.split, strict=args.strict, **columns)
         if is_file_name(args.dataset) and next(source.examples(1), None) is None:
             raise OptionError(f"{args.dataset} has no documents; expected rows with a document and a summary")
         return [source]
@@ -170,7 +184,9 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         *("model", "dataset", "config", "split", "first_seed", "text_column", "summary_column"),
         *("num_beams", "max_new_tokens", "no_repeat_ngram_size", "max_input_tokens", "dtype", "quantize"),
     )
-    return {name: getattr(args, name) for name in names}
+    from longsum_lib.loading.checkpoint_files import content_of
+
+    return {**{name: getattr(args, name) for name in names}, "weights": content_of(args.model)}
 
 
 def _report(

@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from longsum_lib.budget.formulas import LONGEST
 from longsum_lib.cli.numbers import positive, whole_number
-from longsum_lib.memory import CARDS, GIBIBYTE, LONGEST, largest_input, model_numbers, predict
+from longsum_lib.memory import CARDS, GIBIBYTE, largest_input, model_numbers, predict
 from longsum_lib.units import gib
 
 if TYPE_CHECKING:

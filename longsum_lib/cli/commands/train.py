@@ -37,6 +37,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--save-steps", type=whole_number(1), default=250, metavar="N", help="steps between checkpoints (default: 250)"
     )
     argument("--resume", action="store_true", help="go on from the latest checkpoint in --output")
+    changes = "with --resume: go on although data, settings or first weights have changed; the record keeps both"
+    argument("--accept-changes", action="store_true", help=changes)
 
 
 def _chosen_recipe(args: argparse.Namespace) -> Recipe:
@@ -52,6 +54,8 @@ def _chosen_recipe(args: argparse.Namespace) -> Recipe:
 
 def run(args: argparse.Namespace) -> int:
     """Run ``longsum train``: a tiny model from nothing, or with a data set the fine-tuning of a trained one."""
+    if args.accept_changes and not args.resume:
+        raise OptionError("--accept-changes is for a run that goes on: give --resume too")
     if args.base is not None or args.dataset is not None:
         return run_finetune(args)
     foreign = given_options(args, ONLY_HERE)
@@ -64,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
     bars = sys.stderr is not None and sys.stderr.isatty()
     run = {"mechanism": args.model or "led", "resume": args.resume, "save_steps": args.save_steps}
+    run["accept_changes"] = args.accept_changes
     try:
         callbacks = [] if bars else [lines_of_progress()]
         train(args.output, _chosen_recipe(args), progress=bars, callbacks=callbacks, **run)

@@ -96,7 +96,7 @@ class _Forecaster:
             from longsum_lib.loading.auto import load_tokenizer
             from longsum_lib.memory import config_numbers, model_numbers
 
-            own = self.work.given()
+            own = self.work.model
             numbers = model_numbers(name) if own is None or isinstance(own, str) else config_numbers(own.config, name)
             given = self.work.options.get("tokenizer")
             self._models[name] = load_tokenizer(name) if given is None else given, numbers

@@ -15,16 +15,21 @@ from longsum_lib.viz.explorers.mechanisms import ALL_SIZES, MECHANISMS, check_si
 MAX_LENGTH = 96
 
 
-def _with_sizes(explorer: type[Explorer]) -> type[Explorer]:
-    """Give an explorer every number that a mechanism of ``assets/mechanisms.json`` has as a size."""
+def _size_traits() -> dict[str, traitlets.TraitType[int, int]]:
+    """Return a trait for every number that a mechanism of ``assets/mechanisms.json`` has as a size."""
     sizes = {name: values for mechanism in MECHANISMS.values() for name, values in mechanism["sizes"].items()}
-    traits = {
+    return {
         name: traitlets.Int(values[0], min=values[1]).tag(sync=True) for name, values in sizes.items() if values[1:]
     }
-    return type(explorer)(explorer.__name__, (explorer,), traits)
 
 
-class MechanismExplorer(_with_sizes(Explorer)):  # type: ignore[misc]  # made of a file
+class _Sizes(Explorer):
+    """An explorer with all of them."""
+
+    vars().update(_size_traits())  # before the class is made: traitlets reads them then
+
+
+class MechanismExplorer(_Sizes):
     """What the mask explorer and the reach explorer share: a mechanism, a length, and the mechanism's sizes.
 
     Attributes:

@@ -32,7 +32,8 @@ def kinds(config: Mapping[str, Any]) -> np.ndarray:
     sizes = {name: config[name] for name in ("length", *mechanism["sizes"])}
     own = getattr(viz_kinds, f"{config['mechanism']}_kinds", None)
     if own is not None:
-        return own(**_arguments(own, sizes))
+        told: np.ndarray = own(**_arguments(own, sizes))
+        return told
     pattern = getattr(patterns, mechanism.get("pattern", config["mechanism"]))
     return viz_kinds.plain_kinds(pattern(**_arguments(pattern, sizes)), sizes.get("num_globals", 0))
 
