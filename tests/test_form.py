@@ -102,8 +102,8 @@ def test_the_stored_runs_are_whole():
     seeds = {}
     for run in stored.rows("runs"):
         seeds.setdefault((run["pattern"], run["form_only"]), set()).add(run["seed"])
-    assert set(seeds) >= {(name, form_only) for name in form.PATTERNS for form_only in (True, False)}
-    assert len({tuple(sorted(each)) for each in seeds.values()}) == 1  # every cell has the same seeds
+    assert set(seeds) == {(name, form_only) for name, _, form_only, _ in form.cells(1)}
+    assert {tuple(sorted(each)) for each in seeds.values()} == {tuple(range(form.SEEDS))}
 
 
 def test_every_control_learned_the_task():
@@ -123,3 +123,15 @@ def test_reach_and_capacity_decide_as_chapter_19_says():
     assert mean("lsg, sparse", "2048") < guess + 0.15
     assert mean("longt5, sums", "64") < mean("longt5, sums", "2048") - 0.05
     assert mean("longt5, sums", "2048") > 0.8
+
+
+def test_the_same_reach_is_found_less_in_more_steps():
+    near = {
+        name: sum(
+            form.share(run["by_distance"]["64"][:2])
+            for run in load_results("form").rows("runs", pattern=name, form_only=True)
+        )
+        for name in ("led, 1 x ±16", "led, window", "led, 4 x ±4")
+    }
+    assert near["led, 1 x ±16"] > near["led, window"] > near["led, 4 x ±4"]
+    assert near["led, 4 x ±4"] / form.SEEDS < 1 / VALUES + 0.06
