@@ -25,7 +25,7 @@ from longsum_lib.errors import (
     NoNetwork,
     OptionError,
 )
-from longsum_lib.loading.hub_files import Announced, Place, fetch
+from longsum_lib.loading.hub_files import Announced, HubPlace, fetch
 
 _SUFFIXES = (".json", ".model", ".txt")
 ASK_SECONDS = 4.5
@@ -80,7 +80,7 @@ def download(
         CorruptCheckpoint: The model has no weights in a format that can be read, or the hub sends other files than it
             announces.
     """
-    place = Place(name, revision, cache_dir, token)
+    place = HubPlace(name, revision, cache_dir, token)
     cached = _whole_in_cache(place, weights)
     if local_files_only or _is_offline():
         if cached is None:
@@ -99,7 +99,7 @@ def download(
             raise _explained(error, place, hint) from error
 
 
-def _from_hub(place: Place, weights: bool, again: bool) -> Path:
+def _from_hub(place: HubPlace, weights: bool, again: bool) -> Path:
     info = _ask(place, again)
     siblings = {sibling.rfilename: sibling for sibling in info.siblings or []}
     if not siblings:
@@ -111,7 +111,7 @@ def _from_hub(place: Place, weights: bool, again: bool) -> Path:
     return paths[0].parent
 
 
-def _ask(place: Place, again: bool) -> Any:
+def _ask(place: HubPlace, again: bool) -> Any:
     """Ask which files there are; a hub that is busy is asked again, as late as it wishes."""
     from huggingface_hub import HfApi
 
@@ -162,7 +162,7 @@ def _wanted_files(names: Sequence[str], name: str, weights: bool) -> list[str]:
     raise CorruptCheckpoint(f"{name} has no weights for PyTorch on the hub (no model.safetensors)")
 
 
-def _whole_in_cache(place: Place, weights: bool) -> Path | None:
+def _whole_in_cache(place: HubPlace, weights: bool) -> Path | None:
     """Return the folder of the cache that holds all that is needed of a revision; None if there is none."""
     from longsum_lib.loading.checkpoint_files import weight_files
 
@@ -212,7 +212,7 @@ def _is_offline() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
-def _not_here(place: Place, reason: str) -> NoNetwork:
+def _not_here(place: HubPlace, reason: str) -> NoNetwork:
     part = "only a part of it is in the cache; " if place.folder.is_dir() else ""
     return NoNetwork(
         f"there is no folder {place.name}, and the hub cannot be asked for it ({reason}); {part}"
@@ -220,7 +220,7 @@ def _not_here(place: Place, reason: str) -> NoNetwork:
     )
 
 
-def _explained(error: Exception, place: Place, hint: str) -> Exception:
+def _explained(error: Exception, place: HubPlace, hint: str) -> Exception:
     """Return the error of this library that says what went wrong; an unknown one stays as it is."""
     from huggingface_hub import errors
 

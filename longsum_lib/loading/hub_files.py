@@ -64,7 +64,7 @@ class Announced:
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class HubPlace:
     """A repository on the hub and where its files go.
 
     Args:
@@ -96,7 +96,7 @@ class Place:
         return Path(found) if isinstance(found, str) and Path(found).is_file() else None
 
 
-def fetch(place: Place, file: Announced, commit: str | None) -> Path:
+def fetch(place: HubPlace, file: Announced, commit: str | None) -> Path:
     """Bring a file into the cache, or find it there; a wrong one is thrown away and fetched once more.
 
     Args:
@@ -134,7 +134,7 @@ def _throw_away(path: Path) -> None:
         each.unlink(missing_ok=True)
 
 
-def _fetched(place: Place, file: Announced, whole: bool) -> Path:
+def _fetched(place: HubPlace, file: Announced, whole: bool) -> Path:
     from huggingface_hub import hf_hub_download
 
     if not whole and (file.size or 0) > SMALL:
@@ -143,7 +143,7 @@ def _fetched(place: Place, file: Announced, whole: bool) -> Path:
     return Path(hf_hub_download(place.name, file.name, force_download=whole, **options))
 
 
-def _go_on(place: Place, file: Announced) -> None:
+def _go_on(place: HubPlace, file: Announced) -> None:
     """Fetch a large file's content into the cache, from where an interrupted process has left it.
 
     Files that the hub keeps in its chunk store (Xet) are left to the client, which has such a memory there.

@@ -75,7 +75,7 @@ def is_by_torch(
     dtype: str | torch.dtype | None,
     options: Mapping[str, object],
 ) -> bool:
-    """Tell whether weights are quantized by :mod:`.int8`: int8 on a CPU, with bf16 states or no word about them.
+    """Tell whether :mod:`longsum_lib.loading.int8` quantizes: int8 on a CPU, with bf16 states or no word about them.
 
     Args:
         quantization: What was asked for.

@@ -51,7 +51,7 @@ def full_kinds(length: int) -> NDArray[np.int8]:
 def sliding_window_kinds(
     length: int, window: int, global_positions: Iterable[int] = (), real_length: int | None = None
 ) -> NDArray[np.int8]:
-    """Sliding window with global tokens (Longformer, LED), see :func:`.patterns.sliding_window`.
+    """Sliding window with global tokens (Longformer, LED), see ``patterns.sliding_window``.
 
     A local query counts a global key once, as "global".
 

@@ -10,7 +10,7 @@ from longsum_lib.attention.engine.key_sets import KeySet
 
 
 def check_key_sets(query: Tensor, key_sets: Sequence[KeySet], attend: Tensor | None) -> None:
-    """Check what :func:`.engine.block_attention` is given.
+    """Check what :func:`.attend.block_attention` is given.
 
     Raises:
         ValueError: if there is no key set, or shapes, devices or geometry disagree.

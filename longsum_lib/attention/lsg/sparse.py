@@ -28,7 +28,7 @@ class Sparsity:
     """What sparse keys there are, and who sees them.
 
     Attributes:
-        kind: one of :data:`SPARSITY_TYPES`.
+        kind: one of :data:`.lsg.kinds.SPARSITY_TYPES`.
         block_size: queries in a block.
         width: sparse keys that a block sees on each side (``sparse_block_size``).
         factor: tokens that one sparse key stands for (``sparsity_factor``).
@@ -76,7 +76,7 @@ def check_geometry(
     """Return the sparsity, or ``None`` if there are no sparse keys.
 
     Args:
-        sparsity_type: one of :data:`SPARSITY_TYPES`, or ``None``.
+        sparsity_type: one of :data:`.lsg.kinds.SPARSITY_TYPES`, or ``None``.
         block_size: queries in a block.
         sparse_block_size: sparse keys on each side; 0 = none.
         sparsity_factor: tokens that one sparse key stands for; 0 = none.

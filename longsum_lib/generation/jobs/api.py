@@ -80,7 +80,7 @@ def summarize_corpus(
 
     Raises:
         OptionError: An option makes no sense, another process works at this place, or something else is there.
-        LongsumError: The model cannot be loaded; see :func:`longsum_lib.load`.
+        LongsumError: The model cannot be loaded; see ``longsum_lib.load``.
 
     Cost:
         As ``summarize`` for each document; memory for those that are computed, and 200 bytes for each that is done.
@@ -122,9 +122,9 @@ def summarize_each(
 
     Args:
         documents: Texts, or documents from ``read_document``.
-        model: As for :func:`longsum_lib.summarize`.
+        model: As for ``longsum_lib.summarize``.
         in_order: Give results in the documents' order; False gives each as soon as it is there.
-        **options: Further options of :func:`longsum_lib.summarize`.
+        **options: Further options of ``longsum_lib.summarize``.
 
     Yields:
         The number of a document, from 0, with its summary, or with the error that it met.

@@ -25,7 +25,7 @@ _ODD = re.compile(r'[\x00-\x1f\x7f<>:"\\|?*]')
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 
 
-def open_place(into: str | os.PathLike[str], run: Mapping[str, Any], *, resume: bool, force: bool) -> Place:
+def open_place(into: str | os.PathLike[str], run: Mapping[str, Any], *, resume: bool, force: bool) -> OutputPlace:
     """Open the place where summaries go.
 
     Args:
@@ -48,7 +48,7 @@ def open_place(into: str | os.PathLike[str], run: Mapping[str, Any], *, resume: 
     return FolderPlace(path, run, resume=resume, force=force)
 
 
-class Place:
+class OutputPlace:
     """What both kinds of places share: the journal, and the report about the run.
 
     Args:
@@ -91,7 +91,7 @@ class Place:
         write_whole(self._report, json.dumps({"longsum": 1, **report}, indent=1, ensure_ascii=False) + "\n")
 
 
-class FolderPlace(Place):
+class FolderPlace(OutputPlace):
     """A folder: ``a/report.pdf`` gets ``a/report.pdf.summary.txt``; ``run.json`` says how they were made."""
 
     def __init__(self, path: Path, run: Mapping[str, Any], *, resume: bool, force: bool) -> None:
@@ -141,7 +141,7 @@ class FolderPlace(Place):
         write_whole(file, text)
 
 
-class FilePlace(Place):
+class FilePlace(OutputPlace):
     """A file with a row a document, its journal ``NAME.journal`` and ``NAME.run.json`` beside it."""
 
     def __init__(self, path: Path, run: Mapping[str, Any], *, resume: bool, force: bool) -> None:

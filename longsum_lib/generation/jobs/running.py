@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from longsum_lib.errors import DocumentError, DocumentTooLong, ForeignText, LongsumError
 from longsum_lib.generation.document_text import DocumentText
 from longsum_lib.generation.jobs.journal import Row, key_of
-from longsum_lib.generation.jobs.results import Place
+from longsum_lib.generation.jobs.results import OutputPlace
 from longsum_lib.generation.jobs.rows import row_of
 from longsum_lib.generation.jobs.sources import Item, Reading
 from longsum_lib.generation.jobs.work import Work
@@ -89,7 +89,7 @@ class Job:
 
     def __init__(
         self,
-        place: Place,
+        place: OutputPlace,
         work: Work,
         reading: Reading,
         options: str,

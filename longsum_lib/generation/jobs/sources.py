@@ -78,7 +78,7 @@ class Item:
         """Read the document.
 
         Raises:
-            DocumentError: It cannot be read; see :func:`longsum_lib.read_document`.
+            DocumentError: It cannot be read; see ``longsum_lib.read_document``.
             MissingExtra: Its kind needs a package that is not installed.
         """
         if self.error:

@@ -13,7 +13,7 @@ Output = TypeVar("Output", bound=ModelOutput)
 class Asked(NamedTuple):
     """What shall be returned.
 
-    Attributes:
+    Args:
         attentions: attention weights, too.
         hidden_states: the states before every layer and at the end, too.
         as_dict: an output by names rather than a tuple.

@@ -279,7 +279,7 @@ class Decoder(_Mixed):
         return embed_tokens(self, input_ids, inputs_embeds)
 
     def embed_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``, see :mod:`.step`."""
+        """Embed tokens ``(rows,)``, each at its own position ``(rows,)``; ``(rows, d_model)``, for steps."""
         raise NotImplementedError(f"{type(self).__name__} does not say how a step embeds tokens; write embed_at()")
 
     def place(self, embeds: Tensor, past: int | Tensor, cache: EncoderDecoderCache | None) -> Tensor:

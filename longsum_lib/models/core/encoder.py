@@ -17,7 +17,7 @@ Streams = tuple[Tensor, ...]
 class Encoded(NamedTuple):
     """What an encoder's layers made.
 
-    Attributes:
+    Args:
         states: of the tokens, ``(batch, rows, d_model)``.
         hidden_states: the tokens' states before every layer, and the last of all streams; ``None`` if not asked for.
         attentions: what each layer says of its weights; ``None`` if not asked for.

@@ -81,7 +81,7 @@ class Int8Product(Product):
     """The same with weights in int8 and rows in bf16.
 
     Args:
-        modules: layers of :mod:`.int8`; their outputs come side by side.
+        modules: layers of :mod:`longsum_lib.models.core.int8`; their outputs come side by side.
     """
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
