@@ -19,6 +19,8 @@ from pathlib import Path
 
 from longsum_lib.corpus import make_document
 
+from . import machine
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARE_BROKEN = 0.05
 WRITING = ("--max-new-tokens", "24", "--model", "led-tiny")
@@ -138,6 +140,7 @@ def main() -> None:
     ids = [row["id"] for row in killed]
     result = {
         "title": "Killed and resumed",
+        "versions": machine.versions(),
         "note": "Documents of all kinds, 5 % broken, by a command that is killed at random times and resumed.",
         "made_by": "python -m benchmarks.killed_jobs FOLDER",
         "documents": given.documents,

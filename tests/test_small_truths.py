@@ -108,7 +108,7 @@ class Stub:
 
 def run_parts(text, summaries, last="the end"):
     writer = Stub()
-    asking = flow._parts(writer, text, len(text.split()))
+    asking = flow._parts(writer, text, len(text.split()), writer.limit)
     next(asking)
     assert len(writer.asked) == len(summaries)
     asking.send([Written(summary, 1, True) for summary in summaries])
@@ -131,7 +131,7 @@ def test_a_part_without_a_summary_leaves_no_gap():
 @pytest.mark.parametrize(("words", "shorter"), [(11, True), (12, False), (13, False)])
 def test_summaries_must_be_shorter_than_the_text(words, shorter):
     writer = Stub()
-    asking = flow._parts(writer, TEXT, 12)
+    asking = flow._parts(writer, TEXT, 12, writer.limit)
     next(asking)
     written = [Written(text, 1, True) for text in ("w " * (words - 2), "w", "w")]
     if shorter:

@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 API = Path(__file__).resolve().parents[1] / "api"
-PAGE = "book/api/inside"
+PAGES = ("book/api/inside", "book/api/inside-models")
 FIRST_PAGE = "book/api/index"
 NAMES_PLACE = "% the public names stand here"
 PLACE = "% the remaining modules stand here"
@@ -48,6 +48,11 @@ def remaining_modules() -> list[str]:
     return [name for name in public_modules() if name not in listed]
 
 
+def page_of(module: str) -> str:
+    """Return the page that a remaining module stands on: one page of all would be too heavy."""
+    return PAGES[module.startswith(("longsum_lib.models.", "longsum_lib.attention."))]
+
+
 def public_names() -> dict[str, list[str]]:
     """Return the public names of each package, and the modules that are public as they are, from the stubs."""
     library = API.parents[1] / "longsum_lib"
@@ -77,11 +82,13 @@ def names_table() -> str:
 def fill_in(app: Sphinx, docname: str, source: list[str]) -> None:
     """Write the public names into the first page, and a section for each remaining module into that of the inside."""
     source[0] = source[0].replace(NAMES_PLACE, names_table()) if docname == FIRST_PAGE else source[0]
-    if docname != PAGE:
+    if docname not in PAGES:
         return
     parts = []
     package = None
     for name in remaining_modules():
+        if page_of(name) != docname:
+            continue
         parent, _, short = name.rpartition(".")
         if parent != package:
             package = parent
@@ -92,7 +99,7 @@ def fill_in(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def read_again(app: Sphinx, env: BuildEnvironment, added: set, changed: set, removed: set) -> list[str]:
     """Read the page in every build: it changes when the library does, not when its own file does."""
-    pages = {PAGE, FIRST_PAGE} & set(env.found_docs)
+    pages = {*PAGES, FIRST_PAGE} & set(env.found_docs)
     for name in {*pages, *changed}:
         env.clear_doc(name)  # or a module that has moved between pages would be described twice for a moment
     return sorted(pages)

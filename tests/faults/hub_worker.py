@@ -44,5 +44,6 @@ def try_out(options):
     return said | {"slept": list(slept), "seconds": time.monotonic() - started}
 
 
-for line in sys.stdin:
-    print(json.dumps(try_out(json.loads(line))), flush=True)
+if __name__ == "__main__":
+    for line in sys.stdin:
+        print(json.dumps(try_out(json.loads(line))), flush=True)

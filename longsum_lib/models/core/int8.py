@@ -31,7 +31,7 @@ def to_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
     Example:
         >>> codes, scales = to_int8(torch.tensor([[1.0, -0.5], [0.0, 0.0]]))
         >>> codes.tolist()
-        [[127, -63], [0, 0]]
+        [[126, -63], [0, 0]]
     """
     weight = weight.float()
     largest = weight.abs().amax(1) / 127

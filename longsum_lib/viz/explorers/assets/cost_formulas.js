@@ -101,6 +101,13 @@ const COST = (() => {
     return Math.max(attending, feeding) + globalScores;
   }
 
+  // Room for written tokens while it grows for the last time: what there was and what there will be.
+  function slots(tokens) {
+    let [room, before] = [Math.min(tokens, FIRST_CAPACITY), 0];
+    while (room < tokens) [room, before] = [Math.min(2 * room, tokens), room];
+    return room + before;
+  }
+
   function decoderBytes(m) {
     const copies = copyBytes(m);
     const perCopy = m.inner / m.d_model;
@@ -109,7 +116,13 @@ const COST = (() => {
     const own = 2 * m.decoder_layers * rows * m.new_tokens * m.inner * m.bytes_per_number;
     const logits = 6 * rows * m.vocabulary * 4;
     const table = m.family === "pegasus_x" ? (m.length + 1024) * m.d_model * 4 : 0;
-    const decoder = copies + table + cross + 2 * copies * perCopy + own + logits;
+    let [laidOut, written] = [2 * copies * perCopy, own];
+    if (m.device === "cpu") {
+      laidOut = copies * perCopy + 3 * m.decoder_layers * m.d_model * m.inner * m.bytes_per_number;
+      written = 2 * m.decoder_layers * rows * slots(m.new_tokens + 1) * m.inner * m.bytes_per_number;
+      written += m.beams > 1 ? own / m.decoder_layers : 0;
+    }
+    const decoder = copies + table + cross + laidOut + written + logits;
     return { decoder, cross_cache: cross, self_cache: own };
   }
 
