@@ -127,7 +127,7 @@ def naming_full_disk(place: str | os.PathLike[str], way: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = _no_room(error)
+        reason = no_room(error)
         if reason is None or (isinstance(error, OSError) and error.strerror and "--resume" in error.strerror):
             raise
         raise OSError(errno.ENOSPC, f"{reason}; {way}", os.fspath(place)) from error
@@ -156,17 +156,21 @@ def append_whole(file: FileIO, data: bytes) -> None:
 
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What torch.save says where a file cannot grow, by the place in the file at which that is.
+_TORCH_SAYS = ("PytorchStreamWriter failed writing", "basic_ios::clear: iostream error", "unexpected pos ")
 
 
-def _no_room(error: Exception) -> str | None:
-    """Return what an error says about room; None if it is about something else."""
+def no_room(error: Exception) -> str | None:
+    """Return what an error, whichever library's, says about room on the disk; None if it is about something else."""
     if isinstance(error, LongsumError):
         return None
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return os.strerror(error.errno)
     signs = [os.strerror(number) for number in _NO_ROOM]
     found = next((sign for sign in signs if sign in str(error)), None)
-    return signs[0] if found is None and "PytorchStreamWriter failed writing" in str(error) else found
+    if found is None and isinstance(error, RuntimeError) and any(sign in str(error) for sign in _TORCH_SAYS):
+        return signs[0]
+    return found
 
 
 class Lock:

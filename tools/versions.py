@@ -79,6 +79,7 @@ def run(leg: str, jobs: int) -> dict:
     started = time.monotonic()
     command = [python, "-m", "pytest", "-q", "-n", str(jobs), "-p", "no:cacheprovider", "-W", "ignore"]
     command += [f"tests/test_{name}.py" for name in TESTS]
+    command += ["tests/faults/test_resuming.py"]  # what Trainer leaves behind
     command += [] if leg == "oldest" else ["tests/company"]  # hooks, offload, adapters: with the newest of each
     environment = {**os.environ, "LONGSUM_LEG": leg, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import json
 import pickle
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,7 +23,7 @@ from safetensors import SafetensorError
 from longsum_lib.datasets import Example, Source
 from longsum_lib.errors import CorruptCheckpoint, DeviceError, Option, OptionError
 from longsum_lib.loading.guests import start_token
-from longsum_lib.places import check_folder
+from longsum_lib.places import check_folder, no_room, work_folder
 from longsum_lib.stored.folder import WEIGHT_FILES
 from longsum_lib.training.batches import IGNORED, Collator, TokenizedDocuments, model_type, summary_loss
 from longsum_lib.training.run_record import content_of_documents, content_of_weights, settle_run, writing_to
@@ -139,7 +140,7 @@ def whole_checkpoint(checkpoint: Path | None) -> Iterator[None]:
         yield
     except (pickle.UnpicklingError, EOFError, RuntimeError, SafetensorError) as error:
         unread = isinstance(error, RuntimeError) and "PytorchStreamReader" not in str(error)
-        if checkpoint is None or unread:
+        if checkpoint is None or unread or no_room(error):  # what is full is written to, not read
             raise
         raise CorruptCheckpoint(
             f"{checkpoint} is damaged and cannot be gone on from; delete that folder, and the same command goes on "
@@ -314,6 +315,22 @@ def _metrics(tokenizer: PreTrainedTokenizerBase, rouge_tokenizer: str) -> Callab
     return measure
 
 
+def _save_adapter(model: Any, folder: Path) -> None:
+    """Write the adapter so that each of its files is whole at any moment.
+
+    peft adds to a model card that it finds, and so to half of one that a killed run has left.
+    """
+    folder.mkdir(exist_ok=True)
+    with work_folder(folder) as parts:
+        whole, card = parts / "whole", folder / "README.md"
+        whole.mkdir()
+        if card.is_file():
+            shutil.copyfile(card, whole / card.name)
+        model.save_pretrained(whole)
+        for file in whole.iterdir():
+            file.replace(folder / file.name)
+
+
 def _finish(
     trainer: Any, tokenizer: PreTrainedTokenizerBase, settings: FineTuning, output: Path, changes: list[dict[str, Any]]
 ) -> None:
@@ -321,7 +338,7 @@ def _finish(
     model = trainer.accelerator.unwrap_model(trainer.model)
     if settings.lora:
         if trainer.is_world_process_zero():
-            model.save_pretrained(output / "adapter")
+            _save_adapter(model, output / "adapter")
         model = model.merge_and_unload()
     checkpointing_off(model)
     model.config.use_cache = True  # the trainer turns it off

@@ -210,10 +210,23 @@ def train_from(trainer: Trainer, checkpoint: Path | None) -> None:
 
         state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
         if state.global_step >= _steps_of(trainer):
+            _align_tokens(trainer)
             trainer._load_from_checkpoint(str(checkpoint))
             trainer.state = state
             return
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+
+
+def _align_tokens(trainer: Trainer) -> None:
+    """Bring the model's special tokens in line with the tokenizer's, as ``Trainer`` does before it trains.
+
+    What is saved after a run that is loaded is then what was saved after the run.
+    """
+    import transformers.trainer_utils
+
+    align = getattr(transformers.trainer_utils, "align_special_tokens", None)
+    if align is not None and trainer.processing_class is not None:
+        align(trainer.model, trainer.processing_class)
 
 
 def _steps_of(trainer: Trainer) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from tiny_checkpoint import make_checkpoint
 
 from longsum_lib import cli, load, load_tokenizer
@@ -20,7 +21,7 @@ from longsum_lib.evaluation import SummaryStore
 from longsum_lib.loading.checkpoint_files import content_of
 from longsum_lib.places import Lock, work_folder
 from longsum_lib.training import FineTuning
-from longsum_lib.training.fine_tuning import fine_tune
+from longsum_lib.training.fine_tuning import fine_tune, whole_checkpoint
 from longsum_lib.training.run_record import writing_to
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -219,6 +220,34 @@ def test_a_training_that_goes_on_ends_as_one_that_was_not_interrupted(led, tmp_p
         assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name
 
 
+def test_an_adapter_that_was_half_written_ends_as_one_that_was_not_interrupted(led, tmp_path, monkeypatch):
+    """peft adds to a model card that it finds."""
+    import peft
+
+    save = peft.PeftModel.save_pretrained
+
+    def half(self, folder, *args, **more):
+        save(self, folder, *args, **more)
+        if "checkpoint" not in str(folder):
+            card = Path(folder) / "README.md"
+            card.write_text(card.read_text()[:100])
+            raise Stop
+
+    def tuned(name, **more):
+        settings = FineTuning(steps=2, save_steps=1, learning_rate=1e-3, lora=2)
+        examples = [Example(f"The clerk {letter} wrote it down. " * 4, f"Summary {letter}.") for letter in "abc"]
+        with contextlib.suppress(Stop):
+            fine_tune(load(led), load_tokenizer(led), examples, tmp_path / name, settings, progress=False, **more)
+        return {path.name: path.read_bytes() for path in (tmp_path / name / "adapter").glob("*")}
+
+    straight = tuned("straight")
+    with monkeypatch.context() as patched:
+        patched.setattr(peft.PeftModel, "save_pretrained", half)
+        tuned("broken")
+    assert tuned("broken", resume=True) == straight
+    assert not list((tmp_path / "broken").glob(".*"))
+
+
 @pytest.mark.parametrize("lora", [0, 2])
 @pytest.mark.parametrize("steps", [3, None])
 def test_a_training_that_is_done_stays_as_it_is(led, tmp_path, steps, lora):
@@ -245,6 +274,22 @@ def test_a_full_disk_says_that_resume_goes_on(tmp_path):
         assert caught.value.filename == str(tmp_path)
     with pytest.raises(ValueError, match="another"), writing_to(tmp_path):
         raise ValueError("another thing")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SafetensorError("Error while serializing: I/O error: File too large (os error 27)"),
+        RuntimeError("PytorchStreamWriter failed writing"),
+    ],
+)
+def test_a_disk_that_is_full_at_the_end_of_a_run_that_goes_on_is_no_damaged_checkpoint(tmp_path, error):
+    with (
+        pytest.raises(OSError, match=r"--resume goes on from the last whole checkpoint"),
+        writing_to(tmp_path),
+        whole_checkpoint(tmp_path / "checkpoint-5"),
+    ):
+        raise error
 
 
 def test_work_folders_of_killed_runs_are_removed(tmp_path):
