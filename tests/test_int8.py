@@ -2,17 +2,19 @@
 
 import importlib.util
 import weakref
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from test_memory import peak
 from test_step import NAMES, documents_of, model_of
 
 from longsum_lib import load
 from longsum_lib.errors import CorruptCheckpoint, OptionError
 from longsum_lib.loading import int8, quantized
 from longsum_lib.models.core.dense_parameters import dense_parameters
-from longsum_lib.models.core.int8 import Int8Embedding, Int8Linear, to_int8
+from longsum_lib.models.core.int8 import NUMBERS_AT_ONCE, Int8Embedding, Int8Linear, to_int8
 from longsum_lib.models.core.step.rows import Rows
 
 
@@ -79,6 +81,40 @@ def test_codes_and_scales(shape):
     assert codes.abs().max() <= 127
     error = (codes.float() * scales.float()[:, None] - weight).abs()
     assert (error <= scales.float()[:, None] * 0.501).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_weight_in_several_pieces_is_rounded_as_one(dtype, monkeypatch):
+    weights = [
+        torch.randn(shape, dtype=dtype, requires_grad=True) for shape in ((41, 33), (7, 99), (300, 5), (3, 1000))
+    ]
+    wanted = [to_int8(weight) for weight in weights]
+    monkeypatch.setattr("longsum_lib.models.core.int8.NUMBERS_AT_ONCE", 500)
+    scratch = []
+    for weight, pair in zip(weights, wanted, strict=True):
+        for got in (to_int8(weight), to_int8(weight, scratch)):
+            assert all(torch.equal(one, other) for one, other in zip(got, pair, strict=True))
+
+
+def test_rounding_a_large_weight_takes_little_beside_its_codes():
+    weight = torch.randn(20_000, 512)
+    to_int8(weight[:10])
+    assert peak(lambda: to_int8(weight)) < weight.numel() + 3 * 4 * NUMBERS_AT_ONCE
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="counts mapped pages as Linux does")
+def test_what_was_read_of_a_checkpoint_does_not_stay(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_file({str(number): torch.ones(2**18) for number in range(20)}, path)
+    most, total = 0, 0.0
+    for _, tensor in int8._stored_in(path):
+        total += float(tensor.sum())
+        del tensor
+        lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+        there = (next(x for x in lines if x.startswith("Rss:")) for line in lines if str(path) in line)
+        most = max(most, sum(int(line.split()[1]) for line in there))
+    assert total == 20 * 2**18
+    assert most < 3 * 1024  # KiB: of one tensor of 1 MiB, and of what the system reads ahead
 
 
 @pytest.mark.parametrize("rows", [0, 1, 16, 17, 90])

@@ -26,6 +26,7 @@ ROWS_PER_CALL = 4096  # queries of one attention call, see longsum_lib.attention
 ROWS_PER_CHUNK = 512  # rows of a feed-forward chunk, see longsum_lib.models.core.states
 ROWS_PER_STEP = {"cpu": 2048, "gpu": 16384}  # rows that stream through a layer, see longsum_lib.models.core.streaming
 SCORES_PER_CALL = 2**26  # on a GPU, where the plain kernel stores them: see longsum_lib.attention.engine.plan
+SCORES_OF_A_HEAD = 2**17  # in bf16 on a CPU, see longsum_lib.attention.engine.kernels.half_cpu
 WORKSPACE = {"cpu": 20 * MEBIBYTE, "gpu": 512 * MEBIBYTE}
 """What is taken beside tensors. CPU: by the matrix library and the allocator, measured. GPU: by CUDA, an estimate."""
 
@@ -140,6 +141,7 @@ CONSTANTS = (
         "ROWS_PER_CHUNK",
         "ROWS_PER_STEP",
         "SCORES_PER_CALL",
+        "SCORES_OF_A_HEAD",
         "WORKSPACE",
         "BITS",
         "FIRST_CAPACITY",
@@ -241,12 +243,15 @@ def _chunk_bytes(m: Numbers) -> float:
 
 
 def _call_bytes(m: Numbers, rows: float) -> float:
-    """Temporaries of an attention call: its output and that of the call before; on a GPU the scores too."""
+    """Temporaries of an attention call: its output and that of the call before; the scores where they are stored."""
     call = min(rows, ROWS_PER_CALL)
     output = (2 if rows > ROWS_PER_CALL else 1) * call * m["inner"] * m["bytes_per_number"]
     scores: float = 0
     if m["device"] == "gpu":  # fp32, three at a time: scores, shifted, exponentials
         scores = 12 * min(SCORES_PER_CALL, m["heads"] * call * keys_per_query(m))
+    elif m["bytes_per_number"] == 2 and not m["fp16"] and not is_t5(m) and m["family"] != "led":
+        # T5's biases are added by the fused kernel; LED's peak is where its next keys are laid out.
+        scores = 2 * m["heads"] * min(SCORES_OF_A_HEAD, call * keys_per_query(m))
     return output + scores + rows * m["heads"] * 4
 
 

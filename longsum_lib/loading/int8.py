@@ -75,6 +75,7 @@ def _fill(model: PreTrainedModel, checkpoint: checkpoint_files.Checkpoint) -> di
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     tables = {name for name in expected if _is_quantized(model, name)}
     found: dict[str, Tensor | Pair] = {}
+    scratch: list[Tensor] = []
     unexpected, mismatched = [], []
     for key, tensor in _stored(checkpoint):
         name = _name_in(expected, key, model.base_model_prefix)
@@ -83,7 +84,9 @@ def _fill(model: PreTrainedModel, checkpoint: checkpoint_files.Checkpoint) -> di
         elif tensor.shape != expected[name]:
             mismatched.append((name, tensor.shape, expected[name]))
         else:
-            found[name] = _checked(to_int8(tensor), name, checkpoint.name) if name in tables else tensor.bfloat16()
+            found[name] = (
+                _checked(to_int8(tensor, scratch), name, checkpoint.name) if name in tables else tensor.bfloat16()
+            )
     for copy, source in model.get_expanded_tied_weights_keys(all_submodels=True).items():
         if source in found or copy in found:
             found[source] = found[copy] = found[source] if source in found else found[copy]
@@ -121,8 +124,13 @@ def _stored_in(path: Path) -> Iterator[tuple[str, Tensor]]:
         from safetensors import safe_open
 
         with safe_open(path, "pt") as file:
-            for key in file.keys():  # noqa: SIM118 - no dict
-                yield key, file.get_tensor(key)
+            keys = list(file.keys())
+        for key in keys:
+            # Opened anew for each tensor: what was read of a file stays in memory as long as it is mapped.
+            with safe_open(path, "pt") as file:
+                tensor = file.get_tensor(key)
+            yield key, tensor
+            del tensor
         return
     yield from torch.load(path, map_location="cpu", mmap=True, weights_only=True).items()
 

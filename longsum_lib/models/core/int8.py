@@ -18,11 +18,17 @@ from longsum_lib.upstream.torch import int8_product
 FEW_ROWS = 16
 
 
-def to_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
+NUMBERS_AT_ONCE = 2**20
+"""Numbers of a weight that are rounded together, unless a row has more."""
+
+
+def to_int8(weight: Tensor, scratch: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
     """Round a weight to codes and scales.
 
     Args:
         weight: ``(rows, columns)``, floating.
+        scratch: Given to all calls of a model, so that their temporaries share memory: freed between codes that stay,
+            those of hundreds of weights leave holes as large as the model in fp32.
 
     Returns:
         Codes ``(rows, columns)`` int8 from -127 to 127, and scales ``(rows,)`` bf16. The scales are rounded first, and
@@ -33,10 +39,27 @@ def to_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
         >>> codes.tolist()
         [[126, -63], [0, 0]]
     """
-    weight = weight.float()
-    largest = weight.abs().amax(1) / 127
-    scales = (largest * (1 + 2**-8)).clamp(min=torch.finfo(torch.bfloat16).tiny).bfloat16()
-    return (weight / scales.float()[:, None]).round().clamp(-127, 127).to(torch.int8), scales
+    count, columns = weight.shape
+    codes = torch.empty(weight.shape, dtype=torch.int8, device=weight.device)
+    scales = torch.empty(count, dtype=torch.bfloat16, device=weight.device)
+    step = max(1, NUMBERS_AT_ONCE // max(1, columns))
+    room = _room([] if scratch is None else scratch, max(NUMBERS_AT_ONCE, columns), weight.device)
+    for first in range(0, count, step):
+        part = weight[first : first + step].detach()
+        rows, work = (one[: part.numel()].view(part.shape) for one in room)
+        rows.copy_(part)
+        largest = torch.abs(rows, out=work).amax(1) / 127
+        scale = (largest * (1 + 2**-8)).clamp(min=torch.finfo(torch.bfloat16).tiny).bfloat16()
+        scales[first : first + step] = scale
+        codes[first : first + step] = torch.div(rows, scale.float()[:, None], out=work).round_().clamp_(-127, 127)
+    return codes, scales
+
+
+def _room(scratch: list[Tensor], numbers: int, device: torch.device) -> list[Tensor]:
+    """Two fp32 tensors of so many numbers, those of the call before if they are large enough."""
+    if not scratch or scratch[0].numel() < numbers or scratch[0].device != device:
+        scratch[:] = [torch.empty(numbers, device=device, dtype=torch.float32) for _ in range(2)]
+    return scratch
 
 
 def multiply(rows: Tensor, codes: Tensor, scales: Tensor, bias: Tensor | None) -> Tensor:

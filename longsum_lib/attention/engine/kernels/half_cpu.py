@@ -1,7 +1,7 @@
 """Plain bf16 products for wide windows on a CPU: twice the fused kernel's rate where the processor multiplies bf16.
 
 The fused kernel computes scores in fp32 and reaches a quarter of the rate of bf16 products. Here a block's scores for
-two heads are stored in bf16, near the processor's cache. They are rounded once more than in the fused kernel: the
+some heads are stored in bf16, near the processor's cache. They are rounded once more than in the fused kernel: the
 context is 0.5 instead of 0.4 % off where scores spread by 1, and 1.2 instead of 0.6 % where they spread by 3.
 """
 
@@ -17,11 +17,12 @@ from longsum_lib.attention.engine.kernels.fused_cpu import FusedCPU
 from longsum_lib.upstream.torch import has_half
 
 # Queries of a block, and scores of one head, from which on it is faster. 2,048 queries of 12 heads of 64, AVX512-BF16
-# without AMX, one thread, with a mask: blocks of 128 with 1,152 keys 60 to 68 against 107 ms, 512 with 512 25 against
-# 42; blocks of 64 with 576 55 against 56. At window ±256 blocks of 128 take 38 to 43 ms.
+# without AMX, one thread, with a mask: blocks of 128 with 1,152 keys 45 to 52 against 107 ms, 512 with 512 25 against
+# 42; blocks of 64 with 576 55 against 56. At window ±256 blocks of 128 take 38 to 43 ms. See benchmarks/NOTES.md.
 LEAST_ROWS, LEAST_SCORES = 128, 2**15
-# Heads whose scores are stored together; how many scores, half a MiB of bf16, unless a block's least rows have more.
-HEADS, MOST_SCORES, MOST_KEYS = 2, 2**18, 2048
+# Heads of each thread whose products are one call: each call wakes the other threads. How many scores of one head, a
+# quarter of a MiB of bf16, unless a block's least rows have more.
+HEADS, MOST_SCORES, MOST_KEYS = 6, 2**17, 2048
 # Keys from which a row's log-sum-exp is read.
 COLUMNS = 16
 
@@ -61,40 +62,47 @@ class HalfCPU(FusedCPU):
         return super().forward(query, key, value, mask, call, may_be_empty)
 
     def _products(
-        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, columns: Tensor
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, columns: slice | Tensor
     ) -> tuple[Tensor, Tensor]:
         count, heads, rows, _ = query.shape
         out = query.new_empty((count, rows, heads, value.shape[-1])).transpose(1, 2)
         total = query.new_empty((count, heads, rows), dtype=torch.float32)
         if mask is not None:
             mask = mask.to(query.dtype).expand(count, 1, rows, key.shape[2])
-        step = max(LEAST_ROWS, MOST_SCORES // (HEADS * key.shape[2]))
-        for block, head, row in itertools.product(range(count), range(0, heads, HEADS), range(0, rows, step)):
-            two, some = slice(head, head + HEADS), slice(row, row + step)
-            scores = torch.bmm(query[block, two, some] * self.scale, key[block, two].mT)
-            if mask is not None:
-                scores += mask[block, :, some]
-            seen = scores.index_select(-1, columns).float()
+        step = LEAST_ROWS * max(1, MOST_SCORES // (LEAST_ROWS * key.shape[2]))
+        most = HEADS * torch.get_num_threads()
+        for block, head, row in itertools.product(range(count), range(0, heads, most), range(0, rows, step)):
+            some = slice(head, head + most)
+            part = block, some, slice(row, row + step)
+            if mask is None:
+                scores = torch.bmm(query[part] * self.scale, key[block, some].mT)
+            else:
+                scores = torch.baddbmm(mask[block, :, part[2]], query[part], key[block, some].mT, alpha=self.scale)
+            seen = scores[..., columns].float().logsumexp(-1)
             weights = torch.softmax(scores, -1, out=scores)
-            out[block, two, some] = torch.bmm(weights, value[block, two])
-            share = weights.index_select(-1, columns).float().sum(-1)
-            total[block, two, some] = seen.logsumexp(-1) - share.log()  # a weight is exp(score - total)
+            out[part] = torch.bmm(weights, value[block, some])
+            # A weight is exp(score - total).
+            torch.sub(seen, weights[..., columns].sum(-1, dtype=torch.float32).log_(), out=total[part])
         return out, total
 
 
-def _columns(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor | None:
-    """Keys that every row sees, a few of them; ``None`` where there is none, or the fused kernel is the better one.
+def _columns(query: Tensor, key: Tensor, mask: Tensor | None) -> slice | Tensor | None:
+    """Keys that every row sees, as many as are read; ``None`` where they are fewer or the fused kernel is better.
 
     The latter is for small blocks, for so many keys that the scores of a few rows leave the processor's cache, and
     for a bias of each head's own, which it adds in fp32.
     """
     rows, keys = query.shape[2], key.shape[2]
-    suits = rows >= LEAST_ROWS and rows * keys >= LEAST_SCORES and keys <= MOST_KEYS
+    suits = rows >= LEAST_ROWS and rows * keys >= LEAST_SCORES and COLUMNS <= keys <= MOST_KEYS
     if not suits or (mask is not None and mask.dim() == 4 and mask.shape[1] > 1):
         return None
     if mask is None:
-        return torch.arange(COLUMNS, device=query.device)
+        return slice(COLUMNS)
     seen = (mask > -torch.inf).flatten(0, -2).all(0)
     found = seen.expand(keys).nonzero().flatten()
-    middle = max(0, len(found) // 2 - COLUMNS // 2)
-    return found[middle : middle + COLUMNS] if len(found) else None
+    if len(found) < COLUMNS:
+        return None
+    first = (len(found) - COLUMNS) // 2
+    found = found[first : first + COLUMNS]
+    apart = int(found[-1] - found[0]) >= COLUMNS
+    return found if apart else slice(int(found[0]), int(found[-1]) + 1)

@@ -1,8 +1,8 @@
 // longsum_lib/budget/formulas.py once more, formula by formula; tests/test_cost_calculator.py holds both equal.
 
 const COST = (() => {
-  const { DEFAULTS, STREAMING, ROWS_PER_CALL, ROWS_PER_CHUNK, ROWS_PER_STEP, SCORES_PER_CALL, WORKSPACE, BITS, FIRST_CAPACITY,
-    MOST_ROWS, FEW_ROWS, LONGEST } =
+  const { DEFAULTS, STREAMING, ROWS_PER_CALL, ROWS_PER_CHUNK, ROWS_PER_STEP, SCORES_PER_CALL, SCORES_OF_A_HEAD,
+    WORKSPACE, BITS, FIRST_CAPACITY, MOST_ROWS, FEW_ROWS, LONGEST } =
     __COST_CONSTANTS__;
 
   function plan(numbers) {
@@ -100,7 +100,14 @@ const COST = (() => {
   function callBytes(m, rows) {
     const call = Math.min(rows, ROWS_PER_CALL);
     const output = (rows > ROWS_PER_CALL ? 2 : 1) * call * m.inner * m.bytes_per_number;
-    const scores = m.device === "gpu" ? 12 * Math.min(SCORES_PER_CALL, m.heads * call * keysPerQuery(m)) : 0;
+    const pairs = call * keysPerQuery(m);
+    const half = m.bytes_per_number === 2 && !m.fp16 && !isT5(m) && m.family !== "led";
+    const scores =
+      m.device === "gpu"
+        ? 12 * Math.min(SCORES_PER_CALL, m.heads * pairs)
+        : half
+          ? 2 * m.heads * Math.min(SCORES_OF_A_HEAD, pairs)
+          : 0;
     return output + scores + rows * m.heads * 4;
   }
 
