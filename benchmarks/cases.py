@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import torch
 
 from . import bounds, machine, programs
-from .measure import MEBIBYTE, extra_mebibytes, in_turns, spread
+from .decoding import Decoding, Writing, token_times
+from .measure import extra_mebibytes, in_turns, spread
 from .programs import BASE, FULL, OURS, PROGRAMS, THEIRS, Document
 
 ENCODER_LAYERS = 2
@@ -102,45 +103,8 @@ def encoder_memory(program: str, length: int) -> Row:
 # --- decoder --------------------------------------------------------------------------------------
 
 
-class Decoding:
-    """Steps of beam search: one token a beam, then the cache follows the chosen beams."""
-
-    def __init__(self, program: str, model: torch.nn.Module, states: torch.Tensor, beams: int):
-        from transformers.cache_utils import DynamicCache, EncoderDecoderCache
-        from transformers.modeling_outputs import BaseModelOutput
-
-        from longsum_lib.models.core.cache import SharedCache
-
-        self.model, self.beams = model, beams
-        documents = 1 if program == OURS else beams  # transformers' generate repeats the document for each beam
-        self.encoded = BaseModelOutput(last_hidden_state=states.repeat_interleave(documents, dim=0))
-        self.mask = torch.ones(documents, states.shape[1], dtype=torch.long)
-        self.cache = SharedCache() if program == OURS else EncoderDecoderCache(DynamicCache(), DynamicCache())
-        self.tokens = torch.full((beams, 1), 5)
-        self.order = torch.arange(beams).roll(1)
-
-    @torch.no_grad()
-    def step(self) -> torch.Tensor:
-        """Return the logits of the next token, ``(beams, 1, vocabulary)``."""
-        logits = self.model(
-            decoder_input_ids=self.tokens,
-            encoder_outputs=self.encoded,
-            attention_mask=self.mask,
-            past_key_values=self.cache,
-            use_cache=True,
-        ).logits
-        if self.beams > 1:
-            self.cache.reorder_cache(self.order)
-        return logits
-
-    def cross_cache_mib(self) -> float:
-        """Memory of the encoder's keys and values."""
-        layers = self.cache.cross_attention_cache.layers
-        return sum(t.nbytes for layer in layers for t in (layer.keys, layer.values)) / MEBIBYTE
-
-
 def decoder_step(beams: list[int], rounds: int) -> Iterator[tuple[str, Row]]:
-    """Time one decoding step of LED-base against a document of 16,384 tokens; also the cross-attention's cache."""
+    """Time one token of ``generate``, LED-base, a document of 16,384 tokens; also the cross-attention's cache."""
     models = programs.led_writers((OURS, THEIRS), DECODER_LENGTH)
     generator = torch.Generator().manual_seed(programs.SEED)
     states = torch.randn(1, DECODER_LENGTH, BASE["d_model"], generator=generator)
@@ -149,12 +113,12 @@ def decoder_step(beams: list[int], rounds: int) -> Iterator[tuple[str, Row]]:
         decoding = {name: Decoding(name, model, states, count) for name, model in models.items()}
         logits = [[d.step() for d in decoding.values()] for _ in range(3)][-1]  # the first step fills the cache
         difference = float((logits[0] - logits[1]).abs().max() / logits[1].abs().max())
-        times = in_turns({name: d.step for name, d in decoding.items()}, rounds)
+        memory = {f"{PREFIX[name]}cross_cache_mib": d.cross_cache_mib() for name, d in decoding.items()}
+        del decoding, logits
+        times = token_times({name: Writing(model, states, count) for name, model in models.items()}, rounds)
         bound = {"bound_seconds": _step_bound(DECODER_LENGTH, count)}
         yield "decoder_step", {**row, "largest_difference": difference, **_seconds(times), **bound}
-        memory = {f"{PREFIX[name]}cross_cache_mib": d.cross_cache_mib() for name, d in decoding.items()}
         yield "decoder_memory", {**row, **memory}
-        del decoding, logits
 
 
 # --- document to summary --------------------------------------------------------------------------

@@ -15,15 +15,20 @@ PACKAGES = ("torch", "transformers", "numpy", "local-attention")
 
 
 def describe() -> dict[str, object]:
-    """Return processor, usable cores, instruction sets and memory."""
+    """Return processor, usable cores, instruction sets and memory.
+
+    Virtual machines call several generations of a processor by one name, so its family and model stand beside it.
+    """
     info = _read("/proc/cpuinfo")
     name = re.search(r"^model name\s*:\s*(.+)$", info, re.M)
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", info, re.M)
+    numbers = [re.search(rf"^{field}\s*:\s*(\d+)$", info, re.M) for field in ("cpu family", "model")]
     known = set(flags[1].split()) if flags else set()
     total = re.search(r"^MemTotal:\s*(\d+) kB", _read("/proc/meminfo"), re.M)
     return {
         "device": "cpu",
         "processor": name[1].strip() if name else platform.machine(),
+        **({"generation": "family {}, model {}".format(*(n[1] for n in numbers if n))} if all(numbers) else {}),
         "cores": cores(),
         "instructions": [flag for flag in FLAGS if flag in known],
         "memory_gib": round(int(total[1]) / 2**20) if total else None,

@@ -1,8 +1,10 @@
 """Make one result of several runs: ``python -m benchmarks.merge RUN.json RUN.json … --output FILE``.
 
 Runs are hours apart, on one machine with one set of versions. Of each case every run is kept under ``runs``; what
-stands in the row, and so on the pages, is the run whose ratio to the other program is the lowest, and the spread is
-that of all rounds of all runs.
+stands in the row, and so on the pages, is the run whose ratio to the other program is the lowest. The spread of times
+is that of all rounds of all runs, the spread of ratios what the rounds of one run allow. What the machine can do is the
+best that any run found. A file that was merged before counts with all its runs, so that a later run is added to it:
+``python -m benchmarks.merge cpu.json NEW.json …``.
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ import json
 from pathlib import Path
 
 from .run import save
-from .tables import KEYS, TABLES, derived
+from .tables import KEYS, TABLES, derived, ratio_range
 
 Row = dict[str, object]
 # The column whose lowest value is the headline; of the last, the highest: the least that is saved.
 LOWEST = ("times_faster", "times_faster_than_full", "times_faster_than_float32", "times_faster_than_flex")
+RATES = ("matmul_gflops", "bfloat16_gflops", "bandwidth_gb_s", "read_gb_s")  # what the machine can do: the best of all
 HIGHEST = ("fraction_of_transformers", "times_bound")
 
 
@@ -42,25 +45,41 @@ def merge(results: list[dict]) -> dict:
         if len(kinds) > 1:
             raise ValueError(f"the runs differ in {name}: {'; '.join(sorted(kinds))}; merge runs of one kind")
     merged = {name: value for name, value in results[-1].items() if name not in TABLES}
-    merged["dates"] = [result.get("date") for result in results]
+    merged["dates"] = [date for result in results for date in result.get("dates", [result.get("date")])]
     for table in TABLES:
         cases: dict[tuple, list[Row]] = {}
         for result in results:
             for row in derived(result).get(table, []):
-                cases.setdefault(tuple(row.get(name) for name in KEYS), []).append({"date": result.get("date"), **row})
+                cases.setdefault(tuple(row.get(name) for name in KEYS), []).extend(_runs(row, result.get("date")))
         if cases:
             merged[table] = [_one(rows) for rows in cases.values()]
     return derived(merged)
 
 
+def _runs(row: Row, date: object) -> list[Row]:
+    """The runs of a row, each with its keys; the first of a merged one holds the spread of all."""
+    runs = row.get("runs")
+    if not isinstance(runs, list):
+        return [{"date": date, **row}]
+    same = {name: row[name] for name in row if name in KEYS}
+    first, *others = ({**same, **run} for run in runs)
+    return [first | ({"spread": row["spread"]} if row.get("spread") else {}), *others]
+
+
 def _one(rows: list[Row]) -> Row:
     """The run with the lowest ratio, with all runs beside it."""
     chosen = dict(min(rows, key=_ratio))
+    for row in rows:  # peaks of memory, which not every run takes
+        chosen |= {name: value for name, value in row.items() if chosen.get(name) is None}
     chosen.pop("date")
+    chosen |= {name: max(float(str(row[name])) for row in rows) for name in RATES if name in chosen}
     kept = [{name: row[name] for name in row if name not in (*KEYS, "spread")} for row in rows]
     spreads = [row["spread"] for row in rows if isinstance(row.get("spread"), dict)]
     if spreads:
-        chosen["spread"] = {name: _spread([spread[name] for spread in spreads]) for name in spreads[0]}
+        programs = [name for name in spreads[0] if name != "times_faster"]
+        chosen["spread"] = {name: _spread([spread[name] for spread in spreads]) for name in programs}
+        if "transformers" in programs:
+            chosen["spread"]["times_faster"] = _within(spreads)
     return chosen | {"runs": [{name: value for name, value in run.items() if value is not None} for run in kept]}
 
 
@@ -74,6 +93,12 @@ def _ratio(row: Row) -> float:
 def _spread(spreads: list[dict]) -> dict:
     low, high = min(s["low"] for s in spreads), max(s["high"] for s in spreads)
     return {"low": low, "high": high, "rounds": sum(s["rounds"] for s in spreads)}
+
+
+def _within(spreads: list[dict]) -> dict:
+    """What the rounds of each run allow: two programs are compared within a run, not with another hour's times."""
+    ranges = [ratio_range(spread) for spread in spreads]
+    return {"low": min(low for low, _ in ranges), "high": max(high for _, high in ranges)}
 
 
 def main() -> None:

@@ -137,9 +137,7 @@ def rates(rounds: int = 5, size: int = 2048, mebibytes: int = 256) -> dict[str, 
 
 
 def measure(length: int, rounds: int) -> dict:
-    """Clock every program in turns, in this process and under its allocator."""
-    torch.set_num_threads(1)
-    quiet()
+    """Clock every program in turns, in this process, which has one thread, and under its allocator."""
     document = Document.random(length)
     runs = {name: encode(name, led_encoder(name, length, LAYERS), document) for name in PROGRAMS}
     for run in runs.values():
@@ -180,6 +178,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--here", action="store_true", help="measure in this process and print rows as JSON")
     options = parser.parse_args(arguments)
     if options.here:
+        torch.set_num_threads(1)
+        quiet()
         print(json.dumps(measure(options.length, options.rounds)))
         return
     result = {

@@ -71,6 +71,19 @@ def add_row(result: dict, table: str, row: dict) -> None:
     rows.append(dict(row))
 
 
+def ratio_range(spread: dict) -> tuple[float, float]:
+    """How much faster than transformers: from its fastest round beside our slowest to the opposite.
+
+    Example:
+        >>> ratio_range({"longsum_lib": {"low": 1, "high": 2}, "transformers": {"low": 4, "high": 8}})
+        (2.0, 8.0)
+    """
+    if "times_faster" in spread:  # of several runs: found run by run when they were merged
+        return spread["times_faster"]["low"], spread["times_faster"]["high"]
+    ours, theirs = (spread[name] for name in ("longsum_lib", "transformers"))
+    return theirs["low"] / ours["high"], theirs["high"] / ours["low"]
+
+
 def _key(row: dict) -> tuple:
     return tuple(row.get(name) for name in KEYS)
 

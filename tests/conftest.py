@@ -1,7 +1,9 @@
 """What every test shares: no network, one thread, fixed seeds, and skips for what a machine lacks."""
 
+import logging
 import os
 import shutil
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -72,6 +74,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def seed() -> None:
     """Draw the same random numbers in a test whatever ran before it."""
     torch.manual_seed(0)
+
+
+def shared_state() -> dict[str, object]:
+    """What a test could leave changed for all that run after it in the same process."""
+    return {
+        "logging.disable": logging.root.manager.disable,
+        "threads": torch.get_num_threads(),
+        "default dtype": torch.get_default_dtype(),
+        "gradients": torch.is_grad_enabled(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "folder": os.getcwd(),
+    }
+
+
+@pytest.fixture(autouse=True)
+def left_as_found(seed: None) -> Iterator[None]:
+    """Fail the test that changes what others share, not the one that happens to run after it."""
+    before, environment = shared_state(), dict(os.environ)
+    yield
+    environment["PYTEST_CURRENT_TEST"] = os.environ["PYTEST_CURRENT_TEST"]
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]  # what a command set for its own process, called here in ours
+    os.environ.update(environment)
+    assert shared_state() == before, "this test left a global setting changed; restore it"
 
 
 @pytest.fixture(scope="session")

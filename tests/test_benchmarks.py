@@ -192,6 +192,9 @@ def test_of_several_runs_the_lowest_ratio_is_the_headline_and_all_are_kept():
     assert readme.times_faster(row) == "**3.0 ×** (2.0 to 13.0)"
     assert merged["encoder_memory"][0]["fraction_of_transformers"] == 0.3  # the least that is saved
     assert "runs" not in tables.format_tables(merged)
+    assert merge.merge([merge.merge(runs[:2]), runs[2]]) == merged  # a later run joins what was merged before
+    (row,) = merge.merge([runs[0], run("a slow hour", 6.0, 30.0, 20.0)])["encoder_time"]
+    assert readme.times_faster(row) == "**5.0 ×** (3.7 to 13.0)"  # 1.6 to 31, were one hour compared with the other
     with pytest.raises(ValueError, match="differ in machine"):
         merge.merge([runs[0], runs[1] | {"machine": {"cores": 4}}])
 
@@ -239,14 +242,46 @@ def test_the_stored_result_is_complete_and_names_no_machine():
     assert all(row["same_ids"] for row in stored["summary"])
 
 
+def test_merged_runs_keep_the_lowest_ratio_the_best_rates_and_peaks_of_any_run():
+    head = {"machine": {}, "versions": {}, "settings": {}}
+    spread = {name: {"low": 1.0, "high": 2.0, "rounds": 2} for name in ("longsum_lib", "transformers")}
+    slow, fast = (
+        {"model": "LED", "seconds": s, "transformers_seconds": 6.0, "spread": spread} | more
+        for s, more in ((3.0, {}), (2.0, {"extra_mib": 10.0, "transformers_extra_mib": 40.0}))
+    )
+    runs = [
+        {**head, "date": date, "rates": [{"matmul_gflops": rate}], "summary": [row]}
+        for date, rate, row in (("2026-01-01", 156.0, fast), ("2026-01-02", 150.0, slow))
+    ]
+    merged = merge.merge(runs)
+    (row,) = merged["summary"]
+    assert (row["times_faster"], row["fraction_of_transformers"]) == (2.0, 0.25)
+    assert row["spread"]["longsum_lib"]["rounds"] == 4
+    assert merged["rates"][0]["matmul_gflops"] == 156.0
+    stored = Results(merged | {"date": "2026-01-02"})
+    assert "dates" not in stored.tables
+    assert len(stored.rows("summary", model="LED")) == 1
+
+
 def test_the_package_carries_the_stored_result():
     assert (PACKAGED / "cpu.json").read_bytes() == (RESULTS / "cpu.json").read_bytes()
 
 
-def test_ratios_of_the_stored_result_follow_from_its_figures():
-    stored = json.loads((RESULTS / "cpu.json").read_text(encoding="utf-8"))
-    for name in tables.TABLES:
-        for row in stored.get(name, []):
+def test_a_processor_is_more_than_its_name(monkeypatch):
+    info = "processor\t: 0\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\nflags\t\t: avx2 ssse3\n"
+    monkeypatch.setattr(machine, "_read", lambda path: info if path == "/proc/cpuinfo" else "")
+    found = machine.describe()
+    assert (found["processor"], found["generation"]) == ("AMD EPYC", "family 25, model 17")
+    assert found["instructions"] == ["avx2"]
+    monkeypatch.setattr(machine, "_read", lambda path: "")
+    assert "generation" not in machine.describe()
+
+
+@pytest.mark.parametrize("name", ["cpu", "cpu-zen4"])
+def test_ratios_of_the_stored_result_follow_from_its_figures(name):
+    stored = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    for table in tables.TABLES:
+        for row in stored.get(table, []):
             ratios = [r for r in ("times_bound", "times_faster", "times_faster_than_full") if row.get(r)]
             for ratio in ratios:
                 top, bottom = tables.RATIOS[ratio]
@@ -255,8 +290,9 @@ def test_ratios_of_the_stored_result_follow_from_its_figures():
 
 def test_every_figure_of_readmes_table_is_in_the_stored_result():
     text = readme.README.read_text(encoding="utf-8")
+    assert readme.with_table(text, readme.table(load_results())) == text
     block = text[text.index(readme.BEGIN) : text.index(readme.END)]
-    numbers = _numbers(load_results().content)
+    numbers = _numbers([load_results().content, load_results(readme.OTHER).content])
     printed = re.findall(r"([\d.,]*\d) (?:×|times\b|of it\b)", block)
     assert len(printed) >= 16
     for figure in printed:

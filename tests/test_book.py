@@ -14,6 +14,7 @@ from docutils import nodes
 from docutils.utils import new_document
 
 import longsum_lib
+from benchmarks import readme
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -438,9 +439,11 @@ def test_a_result_becomes_a_table_with_its_origin():
     table = book_results.table(rows)
     cells = [entry.astext() for entry in table.findall(nodes.entry)]
     assert cells == ["tokens", "ours (s)", "ours (MiB)", "4,096", "0.500", "–", "8,192", "1.00", "12"]
-    origin = book_results.origin(Path("a.json"), {"rows": rows, "machine": {"cores": 2}, "command": "make bench"})
+    result = {"rows": rows, "machine": {"cores": 2}, "command": "make bench", "missing": []}
+    origin = book_results.origin(Path("a.json"), result)
     assert "cores 2" in origin.astext()
     assert "make bench" in origin.astext()
+    assert "missing" not in origin.astext().lower()
 
 
 def test_a_ratio_stands_beside_what_its_rounds_allow():
@@ -470,3 +473,17 @@ def test_times_become_a_chart_that_fits_a_page(tmp_path):
 
 def test_results_page_reads_what_the_benchmarks_write():
     assert "```{benchmark-results}" in (BOOK / "results.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        pytest.param({}, "4.0 (2.0 to 8.0)", id="one run"),
+        pytest.param({"times_faster": {"low": 3.0, "high": 5.0}}, "4.0 (3.0 to 5.0)", id="several runs"),
+    ],
+)
+def test_the_page_of_results_and_the_readme_give_the_same_range(more, expected):
+    spread = {"longsum_lib": {"low": 1, "high": 2, "rounds": 2}, "transformers": {"low": 4, "high": 8, "rounds": 2}}
+    row = {"times_faster": 4.0, "spread": spread | more}
+    assert book_results.with_spread(row)["times_faster"] == expected
+    assert readme.times_faster(row).replace(" ×", "").replace("*", "") == expected

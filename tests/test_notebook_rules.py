@@ -1,5 +1,6 @@
 """Every committed notebook keeps the rules; and the tools that make it so do what they say."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -260,5 +261,7 @@ def test_execute_runs_on_the_cpu_without_the_hub(tmp_path, monkeypatch):
     for name in notebooks.ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
     notebook = new_notebook(cells=[new_code_cell("import os\nprint(os.environ['HF_HUB_OFFLINE'], os.getcwd())")])
+    before = dict(os.environ)
     notebooks.execute(notebook, tmp_path)
     assert notebook.cells[0].outputs[0].text == f"1 {tmp_path}\n"
+    assert dict(os.environ) == before  # the kernel's, not ours

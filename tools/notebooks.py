@@ -55,9 +55,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, *, gpu: bool = False)
     from nbclient import NotebookClient
 
     hidden = ("CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
-    for name, value in ENVIRONMENT.items():
-        if not (gpu and name in hidden):
-            os.environ[name] = value
+    settled = {name: value for name, value in ENVIRONMENT.items() if not (gpu and name in hidden)}
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT_SECONDS,
@@ -65,7 +63,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, *, gpu: bool = False)
         resources={"metadata": {"path": str(folder)}},
         record_timing=False,
     )
-    client.execute()
+    client.execute(env={**os.environ, **settled})
 
 
 def rewrite(path: Path, step: Callable[[nbformat.NotebookNode], None]) -> None:

@@ -26,7 +26,7 @@ TABLES = {
     "rates": ("The machine", "What the machine can do, measured in the same run; bounds are computed from it."),
     "encoder_time": ("Encoder: time", "Seconds for one document through the encoder."),
     "encoder_memory": ("Encoder: memory", "Peak beyond the weights for one document through the encoder, in MiB."),
-    "decoder_step": ("Decoder: one step", "Seconds to write one more token, with the document's keys and values kept."),
+    "decoder_step": ("Decoder: one token", "Seconds for each token that `generate` writes, the first one left out."),
     "decoder_memory": ("Decoder: memory", "What the decoder keeps of the document, in MiB."),
     "summary": ("A summary from beginning to end", "Encoder and beam search together."),
     "model_time": ("The other models' encoders: time", "Two layers at base width; LSG has no class in transformers."),
@@ -135,7 +135,7 @@ class BenchmarkResults(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Build the sections."""
         self.env.note_reread()
-        files = sorted(RESULTS.glob("*.json"))
+        files = sorted(RESULTS.glob("*.json"), key=lambda path: path.stem)  # cpu before cpu-zen4
         if not files:
             return [nodes.paragraph(text="No results have been stored yet.")]
         return [self.section(path, json.loads(path.read_text(encoding="utf-8"))) for path in files]
@@ -334,8 +334,11 @@ def with_spread(row: dict[str, Any]) -> dict[str, Any]:
     """A row whose ratio to transformers has the smallest and the largest one that its rounds allow behind it."""
     if row.get("times_faster") is None:
         return row
-    ours, theirs = (row["spread"][name] for name in ("longsum_lib", "transformers"))
+    spread = row["spread"]
+    ours, theirs = (spread[name] for name in ("longsum_lib", "transformers"))
     low, high = theirs["low"] / ours["high"], theirs["high"] / ours["low"]
+    if "times_faster" in spread:  # of several runs: two programs are compared within a run
+        low, high = (spread["times_faster"][name] for name in ("low", "high"))
     rounds = "one round" if ours["rounds"] == 1 else f"{low:.1f} to {high:.1f}"
     return {**row, "times_faster": f"{row['times_faster']:.1f} ({rounds})"}
 
@@ -383,7 +386,7 @@ def origin(path: Path, result: dict[str, Any]) -> nodes.field_list:
     fields = nodes.field_list()
     entries = {"file": f"benchmarks/results/{path.name}"}
     for name, value in result.items():
-        if name in WORDS or is_table(value):
+        if name in WORDS or is_table(value) or value in ([], {}, "", None):  # nothing was missing: nothing to say
             continue
         if isinstance(value, dict):
             value = "; ".join(f"{k.replace('_', ' ')} {text(v)}" for k, v in value.items() if not isinstance(v, dict))

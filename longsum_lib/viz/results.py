@@ -52,7 +52,8 @@ class Results:
     @property
     def tables(self) -> list[str]:
         """Names of the tables."""
-        return [name for name, value in self.content.items() if isinstance(value, list)]
+        lists = {name: value for name, value in self.content.items() if isinstance(value, list)}
+        return [name for name, rows in lists.items() if all(isinstance(row, dict) for row in rows)]
 
     def rows(self, table: str, **where: str | int | float | bool | None) -> list[Row]:
         """Return the rows of a table whose columns equal what is asked for.
@@ -94,12 +95,14 @@ class Results:
         return [row.get(x) for row in found], [row.get(y) for row in found]
 
     def caption(self) -> str:
-        """Say in one sentence where and when this was measured."""
+        """Say in one sentence where and when this was measured, and in how many runs if there were several."""
         machine, versions = self.machine, self.versions
         cores = "one core" if machine["cores"] == 1 else f"{machine['cores']} cores"
+        runs = len(self.content.get("dates", ()))
         return (
             f"Measured on {cores} of an {machine['processor']}, torch {versions['torch']}, "
-            f"transformers {versions['transformers']}, {self.content['date']}."
+            f"transformers {versions['transformers']}, {self.content['date']}"
+            f"{f', the lowest ratio of up to {runs} runs' if runs > 1 else ''}."
         )
 
 

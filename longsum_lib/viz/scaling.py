@@ -112,7 +112,7 @@ def crossovers(results: Results) -> list[int]:
 
     Example:
         >>> crossovers(load_results())
-        [1700, 2200]
+        [1600, 2000]
     """
     allocators = dict.fromkeys(row["allocator"] for row in results.rows("encoder_time"))
     found = (crossover(results, allocator=allocator) for allocator in allocators)
@@ -124,7 +124,7 @@ def crossover_words(results: Results) -> str:
 
     Example:
         >>> crossover_words(load_results())
-        "LED's encoder is faster than full fused attention from about 1,700 to 2,200 tokens up, by allocator"
+        "LED's encoder is faster than full fused attention from about 1,600 to 2,000 tokens up, by allocator"
     """
     found = crossovers(results)
     if not found:

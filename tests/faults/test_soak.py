@@ -126,6 +126,8 @@ def test_what_could_not_be_written_is_not_counted(tmp_path, monkeypatch):
         (OSError(errno.EFBIG, "File too large"), True),
         (RuntimeError("I/O error: No space left on device (os error 28)"), True),
         (RuntimeError("PytorchStreamWriter failed writing file"), True),
+        (RuntimeError("basic_ios::clear: iostream error"), True),
+        (RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 1024 vs 917"), True),
         (OSError(errno.ENOENT, "No such file"), False),
         (OptionError("File too large for this option"), False),
     ],
