@@ -8,10 +8,11 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from longsum_lib.errors import LongsumError, OptionError
 
@@ -177,8 +178,8 @@ class Lock:
     """Keeps other processes of this user and machine from writing the same file or folder.
 
     The lock is the system's: it is gone when the process ends in whatever way. It lies in the user's cache folder, with
-    the number of the process that holds it, and leaves nothing beside the file or folder. Within one process it may be
-    taken several times.
+    the number of the process that holds it beside it while it does, and leaves nothing beside the file or folder.
+    Within one process it may be taken several times.
 
     Args:
         path: The file or folder.
@@ -199,17 +200,20 @@ class Lock:
         try:
             self._lock.acquire()
         except Timeout:
+            holder = known_soon(self._holder)
+            number = "" if holder is None else f" (number {holder})"
             raise OptionError(
-                f"{path} is being written by another process{self._holder()}; wait for it, or choose another place"
+                f"{path} is being written by another process{number}; wait for it, or choose another place"
             ) from None
         with contextlib.suppress(OSError):  # says who it is; the lock itself holds without it
             self._owner.write_text(str(os.getpid()), encoding="utf-8")
 
-    def _holder(self) -> str:
+    def _holder(self) -> int | None:
         try:
-            return f" (number {int(self._owner.read_text(encoding='utf-8'))})"
+            number = int(self._owner.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return ""
+            return None
+        return number if is_running(number) else None
 
     def __enter__(self) -> Lock:
         return self
@@ -219,7 +223,42 @@ class Lock:
 
     def release(self) -> None:
         """Let others write."""
+        if self._lock.is_locked:  # else it may be another's by now
+            with contextlib.suppress(OSError):
+                self._owner.unlink(missing_ok=True)
         self._lock.release(force=True)
+
+
+def is_running(number: int) -> bool:
+    """Return whether a process of this machine may be running; on Windows, where asking would end it, always true."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # another user's
+        return True
+    return number > 0
+
+
+_Known = TypeVar("_Known")
+
+
+def known_soon(ask: Callable[[], _Known | None], seconds: float = 0.5) -> _Known | None:
+    """Ask until there is an answer: who has taken a lock says so a moment later, and a killed one has said it before.
+
+    Args:
+        ask: Returns the answer, None while there is none.
+        seconds: How long to ask.
+
+    Returns:
+        The answer, None if there was none in that time.
+    """
+    end = time.monotonic() + seconds
+    while (answer := ask()) is None and time.monotonic() < end:
+        time.sleep(0.01)
+    return answer
 
 
 def _lock_folder() -> Path:

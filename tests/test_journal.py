@@ -4,9 +4,13 @@ import dataclasses
 import json
 import os
 import platform
+import subprocess
+import sys
+import threading
 import types
 
 import pytest
+from filelock import FileLock
 
 from longsum_lib import summarize
 from longsum_lib.errors import OptionError
@@ -65,6 +69,27 @@ def test_who_has_a_journal_open_is_named(opened, tmp_path):
         opened(resume=True)
     who = f"process {os.getpid()} on {platform.node()}, since {run['started']}"
     assert str(error.value) == f"{tmp_path / 'job.journal'} is in use by {who}; wait for it, or choose another place"
+
+
+def test_a_run_that_ended_is_not_told_to_have_the_journal(opened, tmp_path):
+    """Who has just taken it says so a moment later; till then the last run in it is an earlier one."""
+    opened().close()
+    journal = tmp_path / "job.journal"
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    earlier = journal.read_text().replace(f'"process": {os.getpid()}', f'"process": {ended.pid}')
+    journal.write_text(earlier)
+    with FileLock(tmp_path / "job.lock"):
+        with pytest.raises(OptionError, match="is in use by another process; wait"):
+            opened(resume=True)
+        said = threading.Timer(0.1, lambda: journal.write_text(earlier.replace(str(ended.pid), str(os.getpid()))))
+        said.start()
+        with pytest.raises(OptionError, match=rf"is in use by process {os.getpid()} on "):
+            opened(resume=True)
+        said.join()
+        journal.write_text(earlier.replace(f'"machine": "{platform.node()}"', '"machine": "elsewhere"'))
+        with pytest.raises(OptionError, match=rf"is in use by process {ended.pid} on elsewhere"):
+            opened(resume=True)
 
 
 def test_an_earlier_run_is_gone_on_with_or_thrown_away_when_that_is_said(opened, tmp_path):

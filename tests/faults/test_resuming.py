@@ -103,7 +103,7 @@ try:
     store = SummaryStore(sys.argv[1], {"model": "m"}, resume=True)
     for index in range(3):
         store.add("r", index, f"text {index}", {"text": "summary"})
-    time.sleep(0.3)
+    time.sleep(1)
 except OptionError as error:
     print(error)
     sys.exit(3)
@@ -127,11 +127,61 @@ def test_of_two_processes_one_works_and_the_other_is_told(tmp_path):
     assert len(path.read_text().splitlines()) == 4
 
 
+ENDED = "import os, sys; from longsum_lib.places import Lock; Lock(sys.argv[1]); os._exit(9)"
+SLOW = """
+import pathlib, sys, time
+from longsum_lib.places import Lock
+write = pathlib.Path.write_text
+def slow(path, *args, **more):
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+    return write(path, *args, **more)
+pathlib.Path.write_text = slow
+lock = Lock(sys.argv[1])
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def slow_to_say(path, seconds):
+    """A process that holds the lock and says only later who it is."""
+    command = [sys.executable, "-c", SLOW, str(path), str(seconds)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        try:
+            assert run.stdout.readline() == "held\n"
+            yield run
+        finally:
+            run.kill()
+
+
 def test_a_lock_ends_with_its_process(tmp_path):
-    code = "import os, sys; from longsum_lib.places import Lock; Lock(sys.argv[1]); os._exit(9)"
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "x")], cwd=ROOT, check=False)
+    subprocess.run([sys.executable, "-c", ENDED, str(tmp_path / "x")], cwd=ROOT, check=False)
     Lock(tmp_path / "x").release()
     assert list(tmp_path.glob("*x*")) == []
+    assert not list(tmp_path.glob("cache/**/*.owner"))
+
+
+def test_who_holds_a_lock_is_told_even_in_the_moment_before_it_says_so(tmp_path):
+    subprocess.run([sys.executable, "-c", ENDED, str(tmp_path / "x")], cwd=ROOT, check=False)
+    with slow_to_say(tmp_path / "x", 0.2) as run, pytest.raises(OptionError, match=rf"\(number {run.pid}\)"):
+        Lock(tmp_path / "x")
+
+
+def test_who_ended_long_ago_is_not_told_to_hold_a_lock(tmp_path):
+    subprocess.run([sys.executable, "-c", ENDED, str(tmp_path / "x")], cwd=ROOT, check=False)
+    with slow_to_say(tmp_path / "x", 60), pytest.raises(OptionError, match="by another process; wait"):
+        Lock(tmp_path / "x")
+
+
+def test_a_lock_that_is_another_processs_by_now_keeps_its_holders_number(tmp_path):
+    lock = Lock(tmp_path / "x")
+    lock.release()
+    with slow_to_say(tmp_path / "x", 0) as run:
+        with pytest.raises(OptionError, match=rf"\(number {run.pid}\)"):
+            Lock(tmp_path / "x")
+        lock.release()
+        with pytest.raises(OptionError, match=rf"\(number {run.pid}\)"):
+            Lock(tmp_path / "x")
 
 
 def test_evaluating_other_weights_of_the_same_name_is_noticed(tmp_path, capsys):

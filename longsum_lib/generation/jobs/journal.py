@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from longsum_lib.errors import Option, OptionError
 from longsum_lib.generation.document_text import DocumentText
-from longsum_lib.places import UNREADABLE, append_whole
+from longsum_lib.places import UNREADABLE, append_whole, is_running, known_soon
 
 Row = dict[str, Any]
 """What is known of a document: ``id``, ``key`` and the summary's fields, or ``id`` and ``error``."""
@@ -148,7 +148,7 @@ class Journal:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            holder = last_run(self.path)
+            holder = known_soon(lambda: _running(last_run(self.path)))
             who = f"process {holder['process']} on {holder['machine']}" if holder else "another process"
             since = f", since {holder['started']}" if holder else ""
             raise OptionError(f"{self.path} is in use by {who}{since}; wait for it, or choose another place") from None
@@ -198,6 +198,12 @@ def last_run(path: Path) -> dict[str, Any] | None:
     except OSError:
         return None
     return found if isinstance(found, dict) and {"process", "machine", "started"} <= found.keys() else None
+
+
+def _running(run: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the run, None where it cannot be the one that has the journal: its process ended on this machine."""
+    here = run is not None and run["machine"] == platform.node() and isinstance(run["process"], int)
+    return None if run is not None and here and not is_running(run["process"]) else run
 
 
 def key_of(document: DocumentText, options: str) -> str:
