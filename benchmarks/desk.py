@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from longsum_lib.upstream.openmp import SPINS
@@ -184,10 +184,12 @@ def sides(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     return list(out.values())
 
 
-def beside_each_other(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+def beside_each_other(
+    rows: list[dict[str, object]], pairs: Sequence[tuple[str, str, str, str, float | None]] = AIMS
+) -> list[dict[str, object]]:
     """Compare the sides round by round: median, lowest and highest ratio, beside what is aimed at."""
     found = []
-    for case, column, first, second, aim in AIMS:
+    for case, column, first, second, aim in pairs:
         sides = [
             {r["round"]: float(str(r[column])) for r in rows if r["case"] == case and _side(r) == side and column in r}
             for side in (first, second)
@@ -195,7 +197,8 @@ def beside_each_other(rows: list[dict[str, object]]) -> list[dict[str, object]]:
         ratios = [sides[0][number] / sides[1][number] for number in sides[0] if number in sides[1]]
         if ratios:
             middle, low, high = (round(f(ratios), 2) for f in (statistics.median, min, max))
-            row = {"work": case, "measured": column, "from": first, "to": second, "aim": aim and round(aim, 2)}
+            aimed = {} if pairs is not AIMS else {"aim": aim and round(aim, 2)}
+            row = {"work": case, "measured": column, "from": first, "to": second, **aimed}
             found.append({**row, "times": middle, "low": low, "high": high, "rounds": len(ratios)})
     return found
 

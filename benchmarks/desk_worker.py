@@ -164,7 +164,7 @@ def main(case: str, kind: str, folder: str) -> None:
     elif case == "load":
         result = load(kind, folder)
     elif case in ("one beam", "four beams"):
-        model = make(kind, 1, folder=None if kind in ("fp32", "transformers") else folder)
+        model = make(kind, 1, folder=None if kind in ("fp32", "bf16", "transformers") else folder)
         result = per_token(model, LENGTHS[case], 4 if case == "four beams" else 1)
     elif case == "encoder":
         result = encode(make(kind, 2, 1, folder if kind == "int8" else None), LENGTHS[case])

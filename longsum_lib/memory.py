@@ -233,6 +233,7 @@ class Run(TypedDict, total=False):
     dtype: str
     quantization: str | None
     device: str
+    half: bool
 
 
 def predict(
@@ -245,6 +246,7 @@ def predict(
     dtype: str = "auto",
     quantization: str | None = None,
     device: str = "cpu",
+    half: bool = True,
 ) -> dict[str, float]:
     """Predict memory and work of summarizing documents with this library; see :func:`.formulas.plan`.
 
@@ -259,6 +261,7 @@ def predict(
         quantization: ``"int8"``, on a CPU beside bf16 by torch and with the token table, else by bitsandbytes;
             ``"nf4"``, ``"fp4"``; ``"nf4-plain"`` and ``"fp4-plain"`` without double quantization; None for none.
         device: ``"cpu"``, or ``"gpu"``: derived from the code in the same way, but not measured on one.
+        half: Whether the CPU has instructions for bf16; without them products and temporaries are others.
 
     Returns:
         Bytes and multiply-adds by name.
@@ -288,6 +291,7 @@ def predict(
         "fp16": int(DTYPE_NAMES[dtype] == "float16"),
         "quantization": quantization or "none",
         "device": device,
+        "half": int(half),
     }
     return plan({**cast("Mapping[str, float | str]", numbers), **run})
 

@@ -37,15 +37,15 @@ def grid() -> list[dict]:
         "length": (1, 100, 1023, 4096, 16384, 65536),
         "beams": (1, 4),
         "batch": (1, 3),
-        "format": ((4, 0), (2, 0), (2, 1)),
+        "format": ((4, 0, 1), (2, 0, 1), (2, 0, 0), (2, 1, 1)),
         "quantization": tuple(formulas.BITS),
         "device": ("cpu", "gpu"),
     }
     runs = []
     for numbers in MODELS.values():
-        for length, beams, batch, (size, fp16), quantization, device in itertools.product(*sizes.values()):
+        for length, beams, batch, (size, fp16, half), quantization, device in itertools.product(*sizes.values()):
             run = {"length": length, "beams": beams, "batch": batch, "bytes_per_number": size, "fp16": fp16}
-            runs.append({**numbers, **run, "quantization": quantization, "device": device})
+            runs.append({**numbers, **run, "quantization": quantization, "device": device, "half": half})
     runs += [{**numbers, "family": "full", "new_tokens": 64} for numbers in MODELS.values()]
     runs += [{**numbers, "globals": 100, "sparsity_factor": 0, "gated": 0} for numbers in MODELS.values()]
     return runs

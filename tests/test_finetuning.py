@@ -225,9 +225,10 @@ def test_checkpointing_changes_no_weight(tmp_path):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_bf16_trains_weights_that_stay_fp32(tmp_path, name):
+def test_bf16_trains_weights_that_stay_fp32(tmp_path, name, monkeypatch):
     from dataclasses import replace
 
+    monkeypatch.setattr("longsum_lib.loading.quantized.multiplies_slowly", lambda _: False)
     model = tiny(name)
     before = {key: weight.clone() for key, weight in model.state_dict().items()}
     trainer = tune(tmp_path, replace(QUICK, steps=2, precision="bf16", checkpointing=True), model=model)
@@ -245,6 +246,15 @@ def test_fp16_is_refused_where_it_overflows_or_cannot_be_had(name, monkeypatch):
         check_precision("fp16", config)
     with pytest.raises(OptionError, match="expected fp32, bf16 or fp16"):
         check_precision("fp8", config)
+
+
+def test_bf16_without_instructions_for_it_is_said_to_be_slow(monkeypatch):
+    from longsum_lib.errors import LongsumWarning
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("longsum_lib.loading.quantized.multiplies_slowly", lambda _: True)
+    with pytest.warns(LongsumWarning, match="bf16 on this processor takes several times as long as fp32"):
+        check_precision("bf16", tiny().config)
 
 
 def test_bf16_is_refused_on_a_gpu_that_emulates_it(monkeypatch):

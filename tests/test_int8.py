@@ -1,6 +1,8 @@
 """Weights in int8 on a CPU: near the model's logits, small, read tensor by tensor, and refused where they must be."""
 
 import importlib.util
+import re
+import warnings
 import weakref
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from longsum_lib import load
 from longsum_lib.errors import CorruptCheckpoint, OptionError
 from longsum_lib.loading import int8, quantized
 from longsum_lib.models.core.dense_parameters import dense_parameters
-from longsum_lib.models.core.int8 import NUMBERS_AT_ONCE, Int8Embedding, Int8Linear, to_int8
+from longsum_lib.models.core.int8 import NUMBERS_AT_ONCE, Int8Embedding, Int8Linear, multiply, to_int8
 from longsum_lib.models.core.step.rows import Rows
 
 
@@ -131,6 +133,33 @@ def test_products_of_few_rows_and_of_many(rows, bias, monkeypatch):
     torch.testing.assert_close(layer(states).float(), wanted, rtol=2e-2, atol=2e-2)
 
 
+@pytest.mark.parametrize("lacks", [True, False])
+@pytest.mark.parametrize("shape", [(17, 48, 20), (40, 30, 7), (1, 33, 5), (25, 600, 3)])
+@torch.no_grad()
+def test_products_in_fp32_and_in_bf16_round_alike(shape, lacks, monkeypatch):
+    """The processor decides which are made; what comes out differs by the order of sums only."""
+    count, inputs, outputs = shape
+    monkeypatch.setattr("longsum_lib.models.core.int8.lacks_half", lambda: lacks)
+    monkeypatch.setattr("longsum_lib.models.core.int8.int8_product", lambda: None)
+    monkeypatch.setattr("longsum_lib.models.core.int8.NUMBERS_AT_ONCE", 500)
+    monkeypatch.setattr("longsum_lib.models.core.int8.ROWS_AT_ONCE", 16)
+    rows, (codes, scales) = torch.randn(count, inputs).bfloat16(), to_int8(torch.randn(outputs, inputs))
+    bias = torch.randn(outputs).bfloat16()
+    exact = (rows.double() @ codes.double().T).bfloat16()  # the products' own rounding
+    torch.testing.assert_close(multiply(rows, codes, scales, None), exact * scales, rtol=2**-7, atol=1e-3)
+    torch.testing.assert_close(multiply(rows, codes, scales, bias), exact * scales + bias, rtol=2**-6, atol=1e-2)
+
+
+def test_where_bf16_is_slow_products_are_made_in_fp32_a_piece_at_a_time(monkeypatch):
+    from longsum_lib.models.core import int8
+
+    monkeypatch.setattr(int8, "lacks_half", lambda: True)
+    rows, (codes, scales) = torch.randn(2048, 512).bfloat16(), to_int8(torch.randn(8192, 512))
+    out = 2048 * 8192 * 2
+    pieces = 4 * (int8.NUMBERS_AT_ONCE + int8.ROWS_AT_ONCE * (512 + int8.NUMBERS_AT_ONCE // 512))
+    assert peak(lambda: multiply(rows, codes, scales, None)) < out + 2 * pieces
+
+
 def test_an_id_beyond_the_table_is_said():
     model, given = load("led-tiny", quantization="int8"), documents_of("led", 20)
     given["input_ids"][0, 3] = model.config.vocab_size
@@ -215,23 +244,29 @@ def test_who_quantizes(quantization, device, dtype, options, expected):
     [
         ("nf4", None, True, "nf4 on a CPU saves memory and costs time.*restored.*int8 beside bf16 is faster"),
         ("fp4", "bf16", True, "fp4 on a CPU"),
-        ("nf4", None, False, "restored before each product$"),
+        ("nf4", None, False, "int8 beside bf16 is faster"),
         ("int8", "fp32", True, "int8 on a CPU saves memory and costs time"),
-        ("int8", None, False, "no instructions for bf16"),
+        ("int8", None, False, None),
         ("int8", None, True, None),
         (None, "bf16", True, None),
+        (None, "bf16", False, "bf16 on this processor takes several times as long as fp32.*or save memory by int8"),
+        (None, torch.float16, False, "fp16 on this processor"),
+        (None, torch.float32, False, None),
+        (None, "auto", False, None),
     ],
 )
-def test_the_command_says_where_quantized_weights_are_slower(monkeypatch, quantization, dtype, half, said):
+def test_the_command_says_what_is_slower_than_fp32(monkeypatch, quantization, dtype, half, said):
     from longsum_lib.errors import LongsumWarning
     from longsum_lib.loading import quantized
 
-    monkeypatch.setattr(quantized, "has_half", lambda: half)
-    if said is None:
+    monkeypatch.setattr(quantized, "multiplies_slowly", lambda name: not half)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
         quantized.warn_if_slower(quantization, "cpu", dtype)
-        return
-    with pytest.warns(LongsumWarning, match=said):
-        quantized.warn_if_slower(quantization, "cpu", dtype)
+    assert len(found) == (said is not None)
+    if said is not None:
+        assert found[0].category is LongsumWarning
+        assert re.search(said, str(found[0].message))
 
 
 def test_on_a_gpu_nothing_is_said(monkeypatch):

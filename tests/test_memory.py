@@ -65,17 +65,33 @@ def test_every_number_of_other_longt5_is_counted(gated, tied):
     assert found["parameters"] == stored(build("longt5_local", **changes))
 
 
-FORMATS = {"fp32": {"dtype": "fp32"}, "bf16": {"dtype": "bf16"}, "int8": {"quantization": "int8"}}
+FORMATS = {
+    "fp32": {"dtype": "fp32"},
+    "bf16": {"dtype": "bf16"},
+    "int8": {"quantization": "int8"},
+    "slow bf16": {"dtype": "bf16", "half": False},
+    "slow int8": {"quantization": "int8", "half": False},
+}
+
+
+@pytest.fixture
+def form(request, monkeypatch):
+    """A number format on a processor with instructions for bf16, "slow" ones on one without, whichever is here."""
+    half = FORMATS[request.param].get("half", True)
+    monkeypatch.setattr("longsum_lib.attention.engine.kernels.half_cpu.has_half", lambda: half)
+    for room in ("int8", "step.documents"):
+        monkeypatch.setattr(f"longsum_lib.models.core.{room}.lacks_half", lambda: not half)
+    return request.param
 
 
 def in_format(model, name, folder):
     """The model in fp32, in bf16, or in int8 as torch has it on a CPU."""
     from longsum_lib import load
 
-    if name == "int8":
+    if name.endswith("int8"):
         model.save_pretrained(folder)
         return load(folder, quantization="int8", device="cpu")
-    return model.bfloat16() if name == "bf16" else model
+    return model.bfloat16() if name.endswith("bf16") else model
 
 
 @pytest.mark.parametrize("name", ["led", "pegasus_x", "longt5_global", "bigbird_pegasus", "lsg_pegasus"])
@@ -194,7 +210,11 @@ def wide_in(name, form, folder):
     return in_format(copy.deepcopy(wide(name)), form, folder) if form != "fp32" else wide(name)
 
 
-@pytest.mark.parametrize(("form", "length"), [("fp32", 12000), ("fp32", 5000), ("bf16", 5000), ("int8", 5000)])
+@pytest.mark.parametrize(
+    ("form", "length"),
+    [("fp32", 12000), *((form, 5000) for form in FORMATS)],
+    indirect=["form"],
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_encoder_peak(tmp_path, name, form, length):
     model = wide_in(name, form, tmp_path)
@@ -222,12 +242,12 @@ RUNS = {
 }
 DECODERS = [
     *itertools.product(["led", "pegasus_x"], ["keys", "scores", "logits"], FORMATS),
-    *itertools.product(["longt5_global", "bigbird_pegasus", "lsg_pegasus"], ["keys"], ["fp32", "int8"]),
+    *itertools.product(["longt5_global", "bigbird_pegasus", "lsg_pegasus"], ["keys"], ["fp32", "int8", "slow int8"]),
     *((name, "text", "fp32") for name in ("led", "pegasus_x", "longt5_global", "bigbird_pegasus", "lsg_pegasus")),
 ]
 
 
-@pytest.mark.parametrize(("name", "most", "form"), DECODERS)
+@pytest.mark.parametrize(("name", "most", "form"), DECODERS, indirect=["form"])
 def test_decoder_peak(tmp_path, name, most, form):
     from transformers.modeling_outputs import BaseModelOutput
 
@@ -379,6 +399,9 @@ def test_constants_are_those_of_the_engine_and_the_models():
     from longsum_lib.models.core.step import documents
 
     assert formulas.FEW_ROWS == int8.FEW_ROWS
+    assert formulas.ROWS_AT_ONCE == int8.ROWS_AT_ONCE
+    assert formulas.NUMBERS_AT_ONCE == int8.NUMBERS_AT_ONCE
+    assert formulas.FUSED_ROWS == documents.FUSED_ROWS
     assert formulas.MOST_ROWS == documents.MOST_ROWS
     assert formulas.ROWS_PER_CALL == pieces.ROWS_PER_CALL
     assert formulas.SCORES_PER_CALL == plan.SCORES_PER_CALL_ON_GPU
@@ -386,6 +409,17 @@ def test_constants_are_those_of_the_engine_and_the_models():
     assert formulas.ROWS_PER_CHUNK == states.ROWS_PER_CHUNK
     steps = {"cpu": streaming.ROWS_PER_STEP, "gpu": streaming.ROWS_PER_STEP_ON_GPU}
     assert steps == formulas.ROWS_PER_STEP
+
+
+def test_the_command_speaks_of_this_processor(monkeypatch, capsys):
+    found = {}
+    for lacks in (True, False):
+        monkeypatch.setattr("longsum_lib.upstream.torch.lacks_half", lambda lacks=lacks: lacks)
+        for options in ("--quantize int8", "--dtype bf16", "--dtype fp32", "--quantize int8 --device gpu"):
+            assert main(["memory", "google/pegasus-x-base", "--beams", "4", "--output", "json", *options.split()]) == 0
+            found[lacks, options] = json.loads(capsys.readouterr().out)["total"]
+    differ = {options for lacks, options in found if found[True, options] != found[False, options]}
+    assert differ == {"--quantize int8", "--dtype bf16"}
 
 
 # --- what fits ------------------------------------------------------------------------------------

@@ -131,6 +131,44 @@ def test_a_row_ends_and_another_document_takes_its_place(name):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("beams", [1, 2, 3, 40])
+@pytest.mark.parametrize("lacks", [True, False])
+def test_a_document_in_bf16_is_read_alike_with_and_without_instructions_for_it(name, beams, lacks, monkeypatch):
+    monkeypatch.setattr("longsum_lib.models.core.step.documents.lacks_half", lambda: lacks)
+    model = model_of(name)
+    (states,) = encoded(model, name, 37)
+    exact, half = StepDecoder(model), StepDecoder(copy.deepcopy(model).bfloat16())
+    some = torch.arange(len(states)) < 30
+    for mask in (None, some, torch.zeros_like(some)):
+        pair = [one.document(states.to(one.weights.dtype), mask, beams) for one in (exact, half)]
+        for rows in (beams, 1, 4):  # beams end, others join
+            query = torch.randn(rows, exact.weights.heads, exact.weights.head_dim)
+            wanted, got = (
+                keys.attend(1, query.to(one.weights.dtype)) for keys, one in zip(pair, (exact, half), strict=True)
+            )
+            assert (got.dtype, got.shape) == (torch.bfloat16, wanted.shape)
+            assert (got.float() - wanted).norm() <= 0.05 * wanted.norm()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("lacks", "rows", "expected"), [(True, 2, 0), (True, 3, 1), (False, 3, 0)])
+def test_several_rows_in_slow_bf16_are_read_by_the_fused_kernel(lacks, rows, expected, monkeypatch):
+    monkeypatch.setattr("longsum_lib.models.core.step.documents.lacks_half", lambda: lacks)
+    fused, calls = nn.functional.scaled_dot_product_attention, []
+    for dtype in (torch.bfloat16, torch.float32):
+        decoder = StepDecoder(model_of("led").to(dtype))
+        keys = decoder.document(
+            torch.randn(9, decoder.weights.heads * decoder.weights.head_dim, dtype=dtype), beams=rows
+        )
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                nn.functional, "scaled_dot_product_attention", lambda *a, **b: (calls.append(1), fused(*a, **b))[1]
+            )
+            keys.attend(0, torch.randn(rows, decoder.weights.heads, decoder.weights.head_dim, dtype=dtype))
+        assert len(calls) == expected
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("beams", [2, 4, 40])
 def test_beams_follow_the_row_that_was_chosen(name, beams):
     model = model_of(name)

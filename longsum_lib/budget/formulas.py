@@ -93,6 +93,7 @@ class Numbers(TypedDict):
     fp16: float
     quantization: str
     device: str
+    half: float
 
 
 # What a run may say, and what it is otherwise; a model says the rest.
@@ -121,6 +122,7 @@ DEFAULTS: dict[str, float | str] = {
     "fp16": 0,
     "quantization": "none",
     "device": "cpu",
+    "half": 1,
 }
 
 
@@ -128,7 +130,10 @@ FIRST_CAPACITY = 128
 """Tokens of a summary for which a decoding step on a CPU has room at first; see ``models.core.step.generating``."""
 
 MOST_ROWS = 32  # rows of a document that attend together, see longsum_lib.models.core.step.documents
+FUSED_ROWS = 3  # rows of a document that no scores are stored of, in bf16 without instructions for it; see there
 FEW_ROWS = 16  # rows up to which torch's int8 product takes codes as they are, see longsum_lib.models.core.int8
+NUMBERS_AT_ONCE = 2**20  # numbers of a weight that are restored together, and
+ROWS_AT_ONCE = 512  # rows that are multiplied by them, in fp32 where there are no instructions for bf16
 
 LONGEST = 2**20
 """Longer inputs are not searched for, in tokens."""
@@ -146,7 +151,10 @@ CONSTANTS = (
         "BITS",
         "FIRST_CAPACITY",
         "MOST_ROWS",
+        "FUSED_ROWS",
         "FEW_ROWS",
+        "NUMBERS_AT_ONCE",
+        "ROWS_AT_ONCE",
     ),
     "LONGEST",
 )
@@ -164,7 +172,8 @@ def plan(numbers: ModelNumbers | Mapping[str, float | str]) -> dict[str, float]:
             ``decoder_positions``, ``untied_head``; of T5Gemma 2 ``key_inner`` (heads of keys times their size) and
             ``full_layers`` (encoder layers without a window; ``window`` counts both sides there).
             The run: ``length``, ``batch``, ``beams``, ``new_tokens``,
-            ``bytes_per_number``, ``fp16`` (they are fp16, not bf16), ``quantization``, ``device``. See ``DEFAULTS``.
+            ``bytes_per_number``, ``fp16`` (they are fp16, not bf16), ``quantization``, ``device``, ``half`` (a CPU has
+            instructions for bf16). See ``DEFAULTS``.
 
     Returns:
         ``parameters``, of them ``quantizable``; in bytes ``weights``, ``states`` (the encoder's output), ``encoder``
@@ -238,8 +247,16 @@ def _whole_bytes(m: Numbers) -> float:
 def _chunk_bytes(m: Numbers) -> float:
     """Temporaries of a chunk of the feed-forward block: its inner states before and after the activation."""
     rows = min(m["batch"] * m["length"], ROWS_PER_CHUNK)
-    widened = 2 * m["d_model"] * m["ffn"] if by_torch(m) else 0  # codes of a weight in bf16, for many rows
+    widened = _widened_bytes(m, rows, m["ffn"], m["d_model"]) if by_torch(m) else 0
     return rows * (products_of_ffn(m) * m["ffn"] + 2 * m["d_model"]) * m["bytes_per_number"] + widened
+
+
+def _widened_bytes(m: Numbers, rows: float, inputs: float, outputs: float) -> float:
+    """What many rows' product with an int8 weight takes: its codes in bf16, or in fp32 some of them and some rows."""
+    if m["half"]:
+        return 2 * inputs * outputs
+    some = min(outputs, NUMBERS_AT_ONCE // inputs)
+    return 4 * (some * inputs + min(rows, ROWS_AT_ONCE) * (inputs + some))
 
 
 def _call_bytes(m: Numbers, rows: float) -> float:
@@ -249,7 +266,7 @@ def _call_bytes(m: Numbers, rows: float) -> float:
     scores: float = 0
     if m["device"] == "gpu":  # fp32, three at a time: scores, shifted, exponentials
         scores = 12 * min(SCORES_PER_CALL, m["heads"] * call * keys_per_query(m))
-    elif m["bytes_per_number"] == 2 and not m["fp16"] and not is_t5(m) and m["family"] != "led":
+    elif m["bytes_per_number"] == 2 and m["half"] and not m["fp16"] and not is_t5(m) and m["family"] != "led":
         # T5's biases are added by the fused kernel; LED's peak is where its next keys are laid out.
         scores = 2 * m["heads"] * min(SCORES_OF_A_HEAD, call * keys_per_query(m))
     return output + scores + rows * m["heads"] * 4
@@ -301,8 +318,10 @@ def decoder_bytes(m: Numbers) -> dict[str, float]:
         slots = _slots(int(m["new_tokens"]) + 1)
         written = 2 * m["decoder_layers"] * rows * slots * m["inner"] * size
         written += own / m["decoder_layers"] if m["beams"] > 1 else 0  # beams change places layer by layer
-        scores = 2 * min(m["beams"], MOST_ROWS) * m["heads"] * m["length"] * size
-        widened = 2 * m["vocabulary"] * m["d_model"] if by_torch(m) and rows > FEW_ROWS else 0
+        fused = size == 2 and not m["half"] and m["beams"] >= FUSED_ROWS
+        scores = 0 if fused else 2 * min(m["beams"], MOST_ROWS) * m["heads"] * m["length"] * size
+        many = by_torch(m) and rows > FEW_ROWS
+        widened = _widened_bytes(m, rows, m["d_model"], m["vocabulary"]) if many else 0
         passing = max(laid_out, written + max(logits, scores, widened + logits / 6))
     else:  # while a layer's keys and values are laid out by heads, they exist twice
         passing = 2 * copies * per_copy + own + logits

@@ -86,7 +86,7 @@ def _summarize_options(options: argparse.Namespace) -> dict[str, Any]:
     taken |= {"batch_size": options.batch_size}
     taken |= {"device": options.device, "dtype": options.dtype, "quantization": options.quantize}
     taken |= {"fast": options.fast}
-    if options.quantize is not None:
+    if options.quantize is not None or options.dtype != "auto":
         from longsum_lib.loading.quantized import warn_if_slower
 
         warn_if_slower(options.quantize, options.device, options.dtype)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, cast
 
 from longsum_lib.errors import LongsumWarning, MissingExtra, OptionError, warn
 from longsum_lib.loading import devices
-from longsum_lib.upstream.torch import has_half
+from longsum_lib.units import DTYPE_NAMES
+from longsum_lib.upstream.torch import multiplies_slowly
 
 if TYPE_CHECKING:
     import torch
@@ -92,28 +93,29 @@ def is_by_torch(
 def warn_if_slower(
     quantization: object, device: str | int | torch.device | None, dtype: str | torch.dtype | None
 ) -> None:
-    """Warn where quantized weights save memory and cost time: on a CPU all but int8 beside bf16.
+    """Warn where what saves memory costs time on a CPU: weights by bitsandbytes, and half precision it cannot multiply.
 
     Four bits are restored to a format that the processor multiplies before each product; so are bitsandbytes' eight
-    where few rows are multiplied, and none of both is read by the step of plain products.
+    where few rows are multiplied, and none of both is read by the step of plain products. bf16 and fp16 are restored
+    number by number where the processor has no instructions for them.
 
     Args:
         quantization: What was asked for.
         device: Likewise.
         dtype: Likewise.
     """
-    if quantization is None or devices.choose_device(device).type != "cpu":
+    if devices.choose_device(device).type != "cpu" or is_by_torch(quantization, device, dtype, {}):
         return
-    by_torch = is_by_torch(quantization, device, dtype, {})
-    if by_torch and has_half():
+    if quantization is not None:
+        name = str(quantization) if isinstance(quantization, str) else "bitsandbytes"
+        what = f"{name} on a CPU saves memory and costs time, a written token takes longer than in plain fp32: its "
+        warn(LongsumWarning(f"{what}weights are restored before each product; int8 beside bf16 is faster"))
         return
-    name = str(quantization) if isinstance(quantization, str) else "bitsandbytes"
-    if by_torch:
-        why = "this processor has no instructions for bf16 (AVX512-BF16, AMX)"
-    else:
-        why = "its weights are restored before each product" + ("; int8 beside bf16 is faster" if has_half() else "")
-    what = f"{name} on a CPU saves memory and costs time, a written token takes longer than in plain fp32: {why}"
-    warn(LongsumWarning(what))
+    name = DTYPE_NAMES.get(str(dtype).removeprefix("torch."), "")
+    if name in ("bfloat16", "float16") and multiplies_slowly(name):
+        short = next(short for short, long in DTYPE_NAMES.items() if long == name)
+        what = f"{short} on this processor takes several times as long as fp32: it has no instructions for it; "
+        warn(LongsumWarning(f"{what}leave the number format to be chosen, or save memory by int8"))
 
 
 def check_not_quantized_yet(name: str, config: Mapping[str, object], quantization: object) -> None:

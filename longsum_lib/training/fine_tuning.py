@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from longsum_lib.datasets import Example, Source
 from longsum_lib.errors import CorruptCheckpoint, DeviceError, Option, OptionError
 from longsum_lib.loading.guests import start_token
+from longsum_lib.loading.quantized import warn_if_slower
 from longsum_lib.places import check_folder, no_room, work_folder
 from longsum_lib.stored.folder import WEIGHT_FILES
 from longsum_lib.training.batches import IGNORED, Collator, TokenizedDocuments, model_type, summary_loss
@@ -70,6 +71,8 @@ def check_precision(precision: str, config: PreTrainedConfig) -> None:
     has_gpu = torch.cuda.is_available()
     if precision == "bf16" and has_gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise DeviceError("this GPU has no bf16; choose fp32, or fp16 where the model takes it")
+    if precision == "bf16" and not has_gpu:
+        warn_if_slower(None, "cpu", precision)
 
 
 def add_lora(model: PreTrainedModel, rank: int, seed: int = 0) -> PeftModel:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import platform
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -80,6 +81,29 @@ def has_half() -> bool:
 
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(supported()) for name in names if (supported := getattr(torch.cpu, name, None)))
+
+
+@functools.cache
+def multiplies_slowly(dtype: str) -> bool:
+    """Tell whether torch's products in ``"bfloat16"`` or ``"float16"`` on a CPU are made by neither oneDNN nor BLAS.
+
+    They take six times as long as those in fp32 then, and much longer where neither side is transposed.
+    """
+    import torch
+
+    short = {"bfloat16": "bf16", "float16": "fp16"}[dtype]
+    supported = getattr(torch.ops.mkldnn, f"_is_mkldnn_{short}_supported", None)
+    return supported is not None and not supported()
+
+
+@functools.cache
+def lacks_half() -> bool:
+    """Tell whether products of bf16 on this processor are better made in fp32.
+
+    So they are on an x86 without AVX512-BF16 and AMX, as most laptops are, and where oneDNN has no such products.
+    """
+    x86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686", "x86")
+    return not has_half() and (x86 or multiplies_slowly("bfloat16"))
 
 
 @functools.cache

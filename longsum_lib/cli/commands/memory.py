@@ -43,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
         "dtype": options.dtype,
         "quantization": options.quantize,
         "device": options.device,
+        "half": _multiplies_half(options),
     }
     result = predict(numbers, length=options.length, **run)
     places = CARDS if options.memory is None else {f"{options.memory:g} GiB": options.memory}
@@ -55,6 +56,15 @@ def run(options: argparse.Namespace) -> int:
         return 0
     _print_result(options, numbers, result, limits)
     return 0
+
+
+def _multiplies_half(options: argparse.Namespace) -> bool:
+    """Whether this processor has instructions for bf16; torch, which knows, is imported only where that matters."""
+    if options.device != "cpu" or (options.quantize != "int8" and options.dtype in ("auto", "fp32", "float32")):
+        return True
+    from longsum_lib.upstream.torch import lacks_half
+
+    return not lacks_half()
 
 
 def _print_result(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from longsum_lib.budget.available import free_memory
 from longsum_lib.budget.formulas import plan
 from longsum_lib.upstream.accelerate import running_device
+from longsum_lib.upstream.torch import lacks_half
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -39,6 +40,7 @@ class Room:
             "new_tokens": new_tokens,
             "bytes_per_number": model.dtype.itemsize,
             "device": "gpu" if device.type == "cuda" else "cpu",
+            "half": int(not lacks_half()),
         }
         self.limit = max(1, MOST_ROWS // beams if limit is None else limit)
         free = free_memory(device)

@@ -104,6 +104,7 @@ class _Forecaster:
 
     def _cost(self, numbers: ModelNumbers, tokens: int) -> tuple[float, float]:
         from longsum_lib.memory import predict
+        from longsum_lib.upstream.torch import lacks_half
 
         options = self.work.options
         beams = options.get("num_beams") or 1
@@ -116,6 +117,7 @@ class _Forecaster:
             new_tokens=written,
             dtype="fp32" if dtype == "auto" else dtype,
             quantization=options.get("quantization"),
+            half=not lacks_half(),
         )
         work = plan["encoder_work"] + plan["cross_work"] + written * plan["token_work"]
         steps = written * (_SECONDS_A_STEP + _SECONDS_A_LAYER * numbers["decoder_layers"])

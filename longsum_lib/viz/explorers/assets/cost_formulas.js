@@ -2,7 +2,7 @@
 
 const COST = (() => {
   const { DEFAULTS, STREAMING, ROWS_PER_CALL, ROWS_PER_CHUNK, ROWS_PER_STEP, SCORES_PER_CALL, SCORES_OF_A_HEAD,
-    WORKSPACE, BITS, FIRST_CAPACITY, MOST_ROWS, FEW_ROWS, LONGEST } =
+    WORKSPACE, BITS, FIRST_CAPACITY, MOST_ROWS, FUSED_ROWS, FEW_ROWS, NUMBERS_AT_ONCE, ROWS_AT_ONCE, LONGEST } =
     __COST_CONSTANTS__;
 
   function plan(numbers) {
@@ -93,15 +93,21 @@ const COST = (() => {
 
   function chunkBytes(m) {
     const rows = Math.min(m.batch * m.length, ROWS_PER_CHUNK);
-    const widened = byTorch(m) ? 2 * m.d_model * m.ffn : 0;
+    const widened = byTorch(m) ? widenedBytes(m, rows, m.ffn, m.d_model) : 0;
     return rows * (productsOfFfn(m) * m.ffn + 2 * m.d_model) * m.bytes_per_number + widened;
+  }
+
+  function widenedBytes(m, rows, inputs, outputs) {
+    if (m.half) return 2 * inputs * outputs;
+    const some = Math.min(outputs, Math.floor(NUMBERS_AT_ONCE / inputs));
+    return 4 * (some * inputs + Math.min(rows, ROWS_AT_ONCE) * (inputs + some));
   }
 
   function callBytes(m, rows) {
     const call = Math.min(rows, ROWS_PER_CALL);
     const output = (rows > ROWS_PER_CALL ? 2 : 1) * call * m.inner * m.bytes_per_number;
     const pairs = call * keysPerQuery(m);
-    const half = m.bytes_per_number === 2 && !m.fp16 && !isT5(m) && m.family !== "led";
+    const half = m.bytes_per_number === 2 && m.half && !m.fp16 && !isT5(m) && m.family !== "led";
     const scores =
       m.device === "gpu"
         ? 12 * Math.min(SCORES_PER_CALL, m.heads * pairs)
@@ -148,8 +154,10 @@ const COST = (() => {
       table += 3 * m.decoder_layers * m.d_model * m.inner * (byTorch(m) ? 1 : size);
       let written = 2 * m.decoder_layers * rows * slots(m.new_tokens + 1) * m.inner * size;
       written += m.beams > 1 ? own / m.decoder_layers : 0;
-      const scores = 2 * Math.min(m.beams, MOST_ROWS) * m.heads * m.length * size;
-      const widened = byTorch(m) && rows > FEW_ROWS ? 2 * m.vocabulary * m.d_model : 0;
+      const fused = size === 2 && !m.half && m.beams >= FUSED_ROWS;
+      const scores = fused ? 0 : 2 * Math.min(m.beams, MOST_ROWS) * m.heads * m.length * size;
+      const many = byTorch(m) && rows > FEW_ROWS;
+      const widened = many ? widenedBytes(m, rows, m.d_model, m.vocabulary) : 0;
       passing = Math.max(copies * perCopy, written + Math.max(logits, scores, widened + logits / 6));
     }
     const decoder = copies + table + cross + passing;
