@@ -53,6 +53,8 @@ LAYERS = {
     "facts": (0, 1),
     "one beam": (1, 6),
     "four beams": (1, 6),
+    "token of one beam": (1, 6),
+    "token of four beams": (1, 6),
     "encoder": (2, 1),
     "load": (6, 6),
     "document": (6, 6),

@@ -16,6 +16,8 @@ FFN = {"encoder_ffn_dim": 3072, "decoder_ffn_dim": 3072}
 LENGTHS = {
     "one beam": 4096,
     "four beams": 16384,
+    "token of one beam": 4096,
+    "token of four beams": 16384,
     "encoder": 8192,
     "document": 16384,
     "load": 0,
@@ -64,6 +66,37 @@ def per_token(model: object, length: int, beams: int) -> dict[str, object]:
     one, many = write(1), write(TOKENS)
     cpu, clock = ((many[i] - one[i]) / (TOKENS - 1) * 1000 for i in (0, 1))
     return {"cpu_ms": round(cpu, 2), "clock_ms": round(clock, 2), "ids": many[2]}
+
+
+def per_step(model: object, length: int, beams: int, tokens: int = 40) -> dict[str, object]:
+    """CPU and clock milliseconds from one token of ``generate`` to the next: the median, where a step takes turns."""
+    import itertools
+    import statistics
+
+    import torch
+    from transformers import StoppingCriteria, StoppingCriteriaList
+    from transformers.models.led.modeling_led import LEDEncoderBaseModelOutput
+
+    times: list[tuple[float, float]] = []
+
+    class Note(StoppingCriteria):
+        def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
+            times.append((time.process_time(), time.perf_counter()))
+            return torch.zeros(len(input_ids), dtype=torch.bool)
+
+    generator = torch.Generator().manual_seed(1)
+    states = torch.randn(1, length, 768, generator=generator).to(model.dtype)
+    options = {"max_new_tokens": tokens, "min_new_tokens": tokens, "num_beams": beams}
+    with torch.inference_mode():
+        model.generate(
+            encoder_outputs=LEDEncoderBaseModelOutput(last_hidden_state=states),
+            attention_mask=torch.ones(1, length, dtype=torch.long),
+            stopping_criteria=StoppingCriteriaList([Note()]),
+            **options,
+        )
+    steps = [[(b[i] - a[i]) * 1000 for a, b in itertools.pairwise(times[1:])] for i in (0, 1)]
+    cpu, clock = (round(statistics.median(one), 2) for one in steps)
+    return {"cpu_ms": cpu, "clock_ms": clock, "tokens": len(steps[0])}
 
 
 def encode(model: object, length: int) -> dict[str, object]:
@@ -164,8 +197,11 @@ def main(case: str, kind: str, folder: str) -> None:
     elif case == "load":
         result = load(kind, folder)
     elif case in ("one beam", "four beams"):
-        model = make(kind, 1, folder=None if kind in ("fp32", "bf16", "transformers") else folder)
+        model = make(kind, 1, folder=None if kind in ("fp32", "transformers") else folder)
         result = per_token(model, LENGTHS[case], 4 if case == "four beams" else 1)
+    elif case in ("token of one beam", "token of four beams"):
+        model = make(kind, 1, folder=None if kind in ("fp32", "bf16") else folder)
+        result = per_step(model, LENGTHS[case], 4 if "four" in case else 1)
     elif case == "encoder":
         result = encode(make(kind, 2, 1, folder if kind == "int8" else None), LENGTHS[case])
     else:

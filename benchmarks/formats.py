@@ -17,8 +17,8 @@ from . import desk, machine
 HERE = Path(__file__).parent
 CASES = {
     "encoder": ("fp32", "bf16", "int8"),
-    "one beam": ("fp32", "bf16", "int8", "nf4"),
-    "four beams": ("fp32", "int8"),
+    "token of one beam": ("fp32", "bf16", "int8", "nf4"),
+    "token of four beams": ("fp32", "int8"),
 }
 NOTE = (
     "LED of base width with random weights: its encoder (two layers, 8,192 tokens), and one token of `generate` with "
@@ -41,7 +41,6 @@ def run(case: str, rounds: int, threads: int, before: Path | None) -> list[dict[
         for number in range(rounds):
             for tree, side, kind in sides_of(case, before):
                 found = desk.measure(tree, case, kind, folder, threads)
-                found.pop("ids", None)
                 rows.append({"case": case, "side": side, "kind": kind, "round": number, **found})
                 print(rows[-1], flush=True)
     return rows

@@ -14,6 +14,7 @@ from benchmarks import (
     cases,
     desk,
     encoders,
+    formats,
     half,
     machine,
     merge,
@@ -215,6 +216,25 @@ def test_sides_at_the_desk_are_compared_round_by_round():
     for case, _, first, second, _ in desk.AIMS:
         kinds = [f"{side} {kind}" for side, kind in desk.CASES.get(case, [])] or ["before", "now"]
         assert {first, second} <= set(kinds), case
+
+
+def test_number_formats_are_compared_with_fp32_and_an_older_int8():
+    times = {"now fp32": 4.0, "now bf16": 8.0, "now int8": 2.0, "before int8": 6.0}
+    rows = [
+        {"case": "encoder", "side": key.split()[0], "kind": key.split()[1], "round": number, "cpu_s": seconds + number}
+        for number in range(2)
+        for key, seconds in times.items()
+    ]
+    found = {(row["from"], row["to"]): row for row in desk.beside_each_other(rows, formats.comparisons())}
+    assert {pair: row["low"] for pair, row in found.items()} == {
+        ("now fp32", "now bf16"): 0.5,
+        ("now fp32", "now int8"): 1.67,
+        ("before int8", "now int8"): 2.33,
+    }
+    assert all("aim" not in row and row["rounds"] == 2 for row in found.values())
+    for case in formats.CASES:
+        assert case in desk.LAYERS
+        assert "," not in case  # desk.measure takes what follows for other work beside it
 
 
 def test_every_job_names_a_case():

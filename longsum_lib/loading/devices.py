@@ -106,7 +106,7 @@ def fast_quantization(
     """Return the quantization that ``fast`` stands for: ``"int8"`` on a CPU that computes in bf16, else none.
 
     On a GPU the automatic number format is the fast one already, and :func:`record_steps` does the rest. On a CPU
-    without bf16 of its own int8 would be slower, so that a warning says that nothing changes.
+    without bf16 of its own int8 reads a document more slowly, so that a warning says that nothing changes.
 
     Args:
         device: Where to compute.
@@ -121,7 +121,7 @@ def fast_quantization(
     if choose_device(device).type != "cpu":
         return None
     if not has_half():
-        why = "this processor has no instructions for bf16 (AVX512-BF16, AMX), and fp32 is faster"
+        why = "this processor has no instructions for bf16 (AVX512-BF16, AMX), and reads a document faster in fp32"
         warn(LongsumWarning(f"fast has no effect: {why}"))
         return None
     return "int8"
