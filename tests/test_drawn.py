@@ -72,6 +72,13 @@ def recorded(figure) -> dict:
     return json.loads(json.dumps(drawn.description(figure)))
 
 
+def test_what_was_trained_may_end_a_little_elsewhere():
+    old, new = recorded(everything()), recorded(everything(y=2.1))
+    assert drawn.difference(old, new, within=0.05)
+    assert drawn.difference(old, new, within=0.15) == ""
+    assert drawn.difference(old, recorded(everything(label=CHANGES["label"])), within=9.0)
+
+
 def test_the_same_figure_twice_is_the_same():
     assert drawn.difference(recorded(everything()), recorded(everything())) == ""
 

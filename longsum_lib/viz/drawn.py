@@ -26,12 +26,13 @@ SHORT = 64  # numbers that are written out; longer lists with few different valu
 DIFFERENT = 32
 
 
-def prove(figure: Figure, name: str | None) -> None:
+def prove(figure: Figure, name: str | None, within: float = 0.0) -> None:
     """Hold a drawn figure against its record, or write the record, if the environment asks for it.
 
     Args:
         figure: The figure, after it was drawn (tick labels exist only then).
         name: The figure's name, which is that of its file.
+        within: How far a number may lie from its record besides.
 
     Raises:
         ValueError: If the figure has no name or no record, or draws something else than its record says.
@@ -48,7 +49,7 @@ def prove(figure: Figure, name: str | None) -> None:
         return
     if not file.exists():
         raise ValueError(f"{name} has no record in {file.parent.name}: look at the picture, then run make figures")
-    change = difference(json.loads(file.read_text(encoding="utf-8")), json.loads(json.dumps(now)))
+    change = difference(json.loads(file.read_text(encoding="utf-8")), json.loads(json.dumps(now)), within=within)
     if change:
         raise ValueError(f"{name} draws something else: {change}. If that is meant, run make figures")
 
@@ -157,29 +158,29 @@ def digits(value: float) -> float | str:
     return float(f"{value:.6g}") if np.isfinite(value) else str(value)
 
 
-def difference(old: Any, new: Any, where: str = "") -> str:
+def difference(old: Any, new: Any, where: str = "", within: float = 0.0) -> str:
     """Return in words where two descriptions differ first, an empty string if they are equal."""
     place = where or "the figure"
     if isinstance(old, dict) and isinstance(new, dict):
         if old.keys() != new.keys():
             return f"{place} has {sorted(new)} where {sorted(old)} are recorded"
-        changes = (difference(old[key], new[key], f"{where} {key}".strip()) for key in old)
+        changes = (difference(old[key], new[key], f"{where} {key}".strip(), within) for key in old)
         return next(filter(None, changes), "")
     if isinstance(old, list) and isinstance(new, list):
         if len(old) != len(new):
             return f"{place} has {len(new)} parts where {len(old)} are recorded"
-        return in_list(old, new, where)
+        return in_list(old, new, where, within)
     return "" if old == new else f"{place} is {new!r} where {old!r} is recorded"
 
 
-def in_list(old: list[Any], new: list[Any], where: str) -> str:
+def in_list(old: list[Any], new: list[Any], where: str, within: float = 0.0) -> str:
     """Return where two lists of one length differ first; numbers may differ in their last digits."""
     largest = max((abs(value) for value in old if is_number(value)), default=0.0)
     for at, (was, now) in enumerate(zip(old, new, strict=True)):
         if is_number(was) and is_number(now):
-            if abs(was - now) > RELATIVE * abs(was) + OF_THE_LARGEST * largest:
+            if abs(was - now) > RELATIVE * abs(was) + OF_THE_LARGEST * largest + within:
                 return f"{where} {at} is {now:g} where {was:g} is recorded"
-        elif change := difference(was, now, f"{where} {at}"):
+        elif change := difference(was, now, f"{where} {at}", within):
             return change
     return ""
 

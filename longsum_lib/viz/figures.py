@@ -123,7 +123,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     return path
 
 
-def show(figure: Figure, *, alt: str, caption: str, name: str | None = None) -> None:
+def show(figure: Figure, *, alt: str, caption: str, name: str | None = None, within: float = 0.0) -> None:
     """Show a figure as the output of a notebook cell, with its words.
 
     Jupyter and Colab read the alt text from the output; ``tools/notebooks.py normalise`` copies alt text and
@@ -134,6 +134,8 @@ def show(figure: Figure, *, alt: str, caption: str, name: str | None = None) -> 
         alt: What is to be seen, for a reader who does not see it; at most 250 characters.
         caption: What the figure shows: the finding, in a sentence or two.
         name: Label to refer to the figure by, ``fig-NN-slug``.
+        within: How far the book's tests let its numbers lie from the record: for what a notebook trains, which
+            processors that add in another order end elsewhere.
 
     Raises:
         ValueError: If alt text or caption is empty or the alt text too long, or the picture too large; in the book's
@@ -146,7 +148,7 @@ def show(figure: Figure, *, alt: str, caption: str, name: str | None = None) -> 
     from IPython.display import display
 
     picture = base64.b64encode(png_bytes(figure)).decode("ascii")
-    prove(figure, name)
+    prove(figure, name, within)
     figure_words = {"caption": caption, **({"name": name} if name else {})}
     display(
         {"image/png": picture, "text/plain": f"Figure: {alt}"},
