@@ -147,7 +147,7 @@ def test_a_document_in_bf16_is_read_alike_with_and_without_instructions_for_it(n
                 keys.attend(1, query.to(one.weights.dtype)) for keys, one in zip(pair, (exact, half), strict=True)
             )
             assert (got.dtype, got.shape) == (torch.bfloat16, wanted.shape)
-            assert (got.float() - wanted).norm() <= 0.05 * wanted.norm()
+            assert (got.float() - wanted).norm() <= 0.1 * wanted.norm()
 
 
 @torch.no_grad()
