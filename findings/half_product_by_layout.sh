@@ -4,7 +4,7 @@
 #
 # Guess: on a processor without instructions for bf16 a product is somewhat slower than in fp32, and how its matrices lie
 #   matters as little as it does there.
-# What happens: oneDNN makes products of bf16 and fp16 on processors with AVX-512 or newer only. On others, as most
+# What happens: oneDNN makes products of bf16 and fp16 on processors with AVX-512 or newer only. On others, as many
 #   laptops have, and wherever oneDNN is switched off, torch multiplies by loops of its own, which BLAS has no part in.
 #   `torch.nn.Linear` meets the better layout and takes six times as long as in fp32; `a @ b` takes eight times as long
 #   again. Nothing warns, and bf16 that was chosen to save memory makes a model tens of times slower.

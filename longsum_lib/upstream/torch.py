@@ -100,7 +100,7 @@ def multiplies_slowly(dtype: str) -> bool:
 def lacks_half() -> bool:
     """Tell whether products of bf16 on this processor are better made in fp32.
 
-    So they are on an x86 without AVX512-BF16 and AMX, as most laptops are, and where oneDNN has no such products.
+    So they are on an x86 without AVX512-BF16 and AMX, as those of many laptops, and where oneDNN has no such products.
     """
     x86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686", "x86")
     return not has_half() and (x86 or multiplies_slowly("bfloat16"))
