@@ -6,8 +6,8 @@
 #   matters as little as it does there.
 # What happens: oneDNN makes products of bf16 and fp16 on processors with AVX-512 or newer only. On others, as many
 #   laptops have, and wherever oneDNN is switched off, torch multiplies by loops of its own, which BLAS has no part in.
-#   `torch.nn.Linear` meets the better layout and takes six times as long as in fp32; `a @ b` takes eight times as long
-#   again. Nothing warns, and bf16 that was chosen to save memory makes a model tens of times slower.
+#   `torch.nn.Linear` meets the better layout and takes five to six times as long as in fp32; `a @ b` takes seven to ten
+#   times as long again. Nothing warns, and bf16 that was chosen to save memory makes a model several times slower.
 # Versions: torch 2.13.0 (CPU, AVX2), Python 3.11; run on 2026-11-29. oneDNN is switched off, and torch's own loops are
 #   kept to AVX2, so that newer processors show it too.
 set -euo pipefail

@@ -18,8 +18,8 @@ DTYPE_NAMES = {
 """What the user may write for a number format, and torch's name for it. ``auto`` chooses."""
 
 
-def short_name(dtype: torch.dtype) -> str:
-    """Return ``fp32`` for ``torch.float32``, and so on."""
+def short_name(dtype: torch.dtype | str) -> str:
+    """Return ``fp32`` for ``torch.float32``, whether it is the dtype or a name of it, and so on."""
     name = str(dtype).removeprefix("torch.")
     return next((short for short, long in DTYPE_NAMES.items() if long == name), name)
 

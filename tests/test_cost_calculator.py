@@ -37,7 +37,7 @@ def grid() -> list[dict]:
         "length": (1, 100, 1023, 4096, 16384, 65536),
         "beams": (1, 4),
         "batch": (1, 3),
-        "format": ((4, 0, 1), (2, 0, 1), (2, 0, 0), (2, 1, 1)),
+        "format": ((4, 0, 1), (2, 0, 1), (2, 0, 0), (2, 1, 1), (2, 1, 0)),
         "quantization": tuple(formulas.BITS),
         "device": ("cpu", "gpu"),
     }

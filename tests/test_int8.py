@@ -271,6 +271,17 @@ def test_the_command_says_what_is_slower_than_fp32(monkeypatch, quantization, dt
         assert re.search(said, str(found[0].message))
 
 
+def test_four_bits_beside_slow_bf16_are_slow_for_both_reasons(monkeypatch):
+    from longsum_lib.errors import LongsumWarning
+
+    monkeypatch.setattr(quantized, "multiplies_slowly", lambda name: True)
+    with (
+        pytest.warns(LongsumWarning, match="nf4 on a CPU"),
+        pytest.warns(LongsumWarning, match="bf16 on this processor"),
+    ):
+        quantized.warn_if_slower("nf4", "cpu", "bf16")
+
+
 def test_on_a_gpu_nothing_is_said(monkeypatch):
     from longsum_lib.loading import devices, quantized
 

@@ -318,7 +318,7 @@ def decoder_bytes(m: Numbers) -> dict[str, float]:
         slots = _slots(int(m["new_tokens"]) + 1)
         written = 2 * m["decoder_layers"] * rows * slots * m["inner"] * size
         written += own / m["decoder_layers"] if m["beams"] > 1 else 0  # beams change places layer by layer
-        fused = size == 2 and not m["half"] and m["beams"] >= FUSED_ROWS
+        fused = size == 2 and not (m["half"] or m["fp16"]) and m["beams"] >= FUSED_ROWS
         scores = 0 if fused else 2 * min(m["beams"], MOST_ROWS) * m["heads"] * m["length"] * size
         many = by_torch(m) and rows > FEW_ROWS
         widened = _widened_bytes(m, rows, m["d_model"], m["vocabulary"]) if many else 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from longsum_lib.errors import LongsumWarning, MissingExtra, OptionError, warn
 from longsum_lib.loading import devices
-from longsum_lib.units import DTYPE_NAMES
+from longsum_lib.units import short_name
 from longsum_lib.upstream.torch import multiplies_slowly
 
 if TYPE_CHECKING:
@@ -96,8 +96,8 @@ def warn_if_slower(
     """Warn where what saves memory costs time on a CPU: weights by bitsandbytes, and half precision it cannot multiply.
 
     Four bits are restored to a format that the processor multiplies before each product; so are bitsandbytes' eight
-    where few rows are multiplied, and none of both is read by the step of plain products. bf16 and fp16 are restored
-    number by number where the processor has no instructions for them.
+    where few rows are multiplied, and none of both is read by the step of plain products. bf16 and fp16 are
+    multiplied by plain loops where the processor has no instructions for them.
 
     Args:
         quantization: What was asked for.
@@ -110,10 +110,8 @@ def warn_if_slower(
         name = str(quantization) if isinstance(quantization, str) else "bitsandbytes"
         what = f"{name} on a CPU saves memory and costs time, a written token takes longer than in plain fp32: its "
         warn(LongsumWarning(f"{what}weights are restored before each product; int8 beside bf16 is faster"))
-        return
-    name = DTYPE_NAMES.get(str(dtype).removeprefix("torch."), "")
-    if name in ("bfloat16", "float16") and multiplies_slowly(name):
-        short = next(short for short, long in DTYPE_NAMES.items() if long == name)
+    short = short_name(str(dtype))
+    if short in ("bf16", "fp16") and multiplies_slowly(short):
         what = f"{short} on this processor takes several times as long as fp32: it has no instructions for it; "
         warn(LongsumWarning(f"{what}leave the number format to be chosen, or save memory by int8"))
 

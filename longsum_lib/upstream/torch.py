@@ -85,14 +85,13 @@ def has_half() -> bool:
 
 @functools.cache
 def multiplies_slowly(dtype: str) -> bool:
-    """Tell whether torch's products in ``"bfloat16"`` or ``"float16"`` on a CPU are made by neither oneDNN nor BLAS.
+    """Tell whether torch's products in ``"bf16"`` or ``"fp16"`` on a CPU are made by neither oneDNN nor BLAS.
 
     They take six times as long as those in fp32 then, and much longer where neither side is transposed.
     """
     import torch
 
-    short = {"bfloat16": "bf16", "float16": "fp16"}[dtype]
-    supported = getattr(torch.ops.mkldnn, f"_is_mkldnn_{short}_supported", None)
+    supported = getattr(torch.ops.mkldnn, f"_is_mkldnn_{dtype}_supported", None)
     return supported is not None and not supported()
 
 
@@ -103,7 +102,7 @@ def lacks_half() -> bool:
     So they are on an x86 without AVX512-BF16 and AMX, as those of many laptops, and where oneDNN has no such products.
     """
     x86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686", "x86")
-    return not has_half() and (x86 or multiplies_slowly("bfloat16"))
+    return not has_half() and (x86 or multiplies_slowly("bf16"))
 
 
 @functools.cache

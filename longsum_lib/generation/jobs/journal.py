@@ -202,8 +202,9 @@ def last_run(path: Path) -> dict[str, Any] | None:
 
 def _running(run: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the run, None where it cannot be the one that has the journal: its process ended on this machine."""
-    here = run is not None and run["machine"] == platform.node() and isinstance(run["process"], int)
-    return None if run is not None and here and not is_running(run["process"]) else run
+    if run is None or run["machine"] != platform.node() or not isinstance(run["process"], int):
+        return run
+    return run if is_running(run["process"]) else None
 
 
 def key_of(document: DocumentText, options: str) -> str:

@@ -154,7 +154,7 @@ const COST = (() => {
       table += 3 * m.decoder_layers * m.d_model * m.inner * (byTorch(m) ? 1 : size);
       let written = 2 * m.decoder_layers * rows * slots(m.new_tokens + 1) * m.inner * size;
       written += m.beams > 1 ? own / m.decoder_layers : 0;
-      const fused = size === 2 && !m.half && m.beams >= FUSED_ROWS;
+      const fused = size === 2 && !m.half && !m.fp16 && m.beams >= FUSED_ROWS;
       const scores = fused ? 0 : 2 * Math.min(m.beams, MOST_ROWS) * m.heads * m.length * size;
       const many = byTorch(m) && rows > FEW_ROWS;
       const widened = many ? widenedBytes(m, rows, m.d_model, m.vocabulary) : 0;
