@@ -1,23 +1,37 @@
-"""The device under test: CUDA, or the CPU as a stand-in, which proves the tests and no kernel."""
+"""The device under test: CUDA, or a pretended GPU, which takes the same ways through the code, without the kernels."""
 
 import os
 
 import pytest
 import torch
 
-STAND_IN = os.environ.get("LONGSUM_GPU_STAND_IN") == "cpu"
+# ``LONGSUM_GPU=pretended`` pretends one where there is one, too.
+REAL = torch.cuda.is_available() and os.environ.get("LONGSUM_GPU") != "pretended"
 
 
 @pytest.fixture(scope="session")
 def device() -> torch.device:
     """Where the models run."""
-    return torch.device("cpu" if STAND_IN else "cuda")
+    return torch.device("cuda")
 
 
 @pytest.fixture(scope="session")
 def real() -> bool:
     """Whether there is a GPU; what only a GPU can show is skipped without one."""
-    return not STAND_IN
+    return REAL
+
+
+@pytest.fixture(autouse=True)
+def card(request):
+    """The pretended card, if it is one: a T4 (7, 5), unless the test is marked ``card`` with another capability."""
+    if REAL:
+        yield None
+        return
+    from tools.pretend_gpu import pretended_gpu
+
+    marker = request.node.get_closest_marker("card")
+    with pretended_gpu(marker.args[0] if marker else (7, 5)) as card:
+        yield card
 
 
 @pytest.fixture(autouse=True)

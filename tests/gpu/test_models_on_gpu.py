@@ -19,6 +19,8 @@ pytestmark = pytest.mark.gpu
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 # Mean distance of logits, relative to their spread.
 DISTANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+# T5 does not scale its scores, which makes rounding weigh more: transformers' class in bf16 is as far from fp32.
+UNSCALED = 2
 BUNDLED = sorted(bundled_models())
 
 
@@ -58,8 +60,9 @@ def test_logits_and_gradients(device, name, dtype, length, padded):
     wanted.loss.backward()
     got = there(**{key: value.to(device) for key, value in batch.items()})
     got.loss.backward()
-    assert distance(got.logits, wanted.logits) < DISTANCE[dtype]
-    assert abs(float(got.loss) - float(wanted.loss)) < 10 * DISTANCE[dtype]
+    limit = DISTANCE[dtype] * (UNSCALED if "longt5" in name else 1)
+    assert distance(got.logits, wanted.logits) < limit
+    assert abs(float(got.loss.detach()) - float(wanted.loss.detach())) < 10 * limit
     grads = [
         (mine.grad.float().cpu().flatten(), other.grad.flatten())
         for mine, other in zip(there.parameters(), model.parameters(), strict=True)
@@ -69,11 +72,12 @@ def test_logits_and_gradients(device, name, dtype, length, padded):
     cosine = torch.nn.functional.cosine_similarity(
         torch.cat([g for g, _ in grads]), torch.cat([w for _, w in grads]), 0
     )
-    assert cosine > (0.9999 if dtype == torch.float32 else 0.93)
+    assert cosine > (0.9999 if dtype == torch.float32 else 1 - 0.07 * limit / DISTANCE[dtype])
 
 
 @pytest.mark.parametrize("beams", [1, 3])
 @pytest.mark.parametrize("name", BUNDLED)
+@pytest.mark.card((9, 0))
 def test_the_tiny_models_write_the_same_summary(device, name, beams):
     text = make_document(seed=0, length=2048, split="test").text
     options = {"tokenizer": load_tokenizer(name), "num_beams": beams, "max_new_tokens": 40}
@@ -83,7 +87,7 @@ def test_the_tiny_models_write_the_same_summary(device, name, beams):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_decoding_step_never_waits_for_the_device(device, real, name):
+def test_a_decoding_step_never_waits_for_the_device(device, name):
     model = ours_only(FAMILIES[name]).to(device)
     batch = {key: value.to(device) for key, value in given(name, 70, padded=True).items() if key != "labels"}
     with torch.no_grad():
@@ -96,20 +100,18 @@ def test_a_decoding_step_never_waits_for_the_device(device, real, name):
             step = {"encoder_outputs": states, "attention_mask": batch["attention_mask"], "decoder_input_ids": token}
             cache = model(**step, cache=cache, use_cache=True).cache  # the first step projects keys and values
             try:
-                if real:
-                    torch.cuda.set_sync_debug_mode("error")
+                torch.cuda.set_sync_debug_mode("error")
                 logits = model(**step, cache=cache, use_cache=True).logits
             finally:
-                if real:
-                    torch.cuda.set_sync_debug_mode("default")
+                torch.cuda.set_sync_debug_mode("default")
             assert torch.isfinite(logits).all()
 
 
 @pytest.mark.parametrize("beams", [1, 3])
 @pytest.mark.parametrize("name", BUNDLED)
-def test_a_recorded_step_writes_the_same_summaries(device, name, beams):
+def test_a_recorded_step_writes_the_same_summaries(device, real, card, name, beams):
     texts = [make_document(seed=seed, length=1024 + 512 * seed, split="test").text for seed in range(3)]
-    options = {"tokenizer": load_tokenizer(name), "num_beams": beams, "max_new_tokens": 60}
+    options = {"tokenizer": load_tokenizer(name), "num_beams": beams, "max_new_tokens": 60 if real else 20}
     model = load(name, device=str(device), dtype="fp32")
     wanted = summarize(texts, model, **options)
     model.records_steps = True
@@ -117,6 +119,7 @@ def test_a_recorded_step_writes_the_same_summaries(device, name, beams):
         warnings.filterwarnings("error", message="a decoding step could not be recorded")
         got = summarize(texts, model, **options)
     assert [one.text for one in got] == [one.text for one in wanted]
+    assert real or card.replays >= 19
 
 
 @pytest.mark.parametrize("name", ["led-tiny", "longt5-tiny"])
@@ -153,6 +156,8 @@ def test_weights_that_wait_on_the_cpu(device, name):
 def test_quantized_weights_write_about_the_same(device, real, name, scheme):
     if importlib.util.find_spec("bitsandbytes") is None:
         pytest.skip("bitsandbytes is not installed")
+    if not real:
+        pytest.skip("its kernels are CUDA's")
     text = make_document(seed=0, length=1024, split="test").text
     tokenizer = load_tokenizer(name)
     ids = tokenizer(text, return_tensors="pt", truncation=True, max_length=1000).input_ids
@@ -165,9 +170,7 @@ def test_quantized_weights_write_about_the_same(device, real, name, scheme):
 
 
 @pytest.mark.parametrize("name", ["led-tiny"])
-def test_predicted_memory_holds(device, real, name):
-    if not real:
-        pytest.skip("no counter of memory on a CPU")
+def test_predicted_memory_holds(device, name):
     model, length = load(name, device=str(device), dtype="fp32"), 4096
     ids = torch.randint(3, 1000, (1, length), device=device)
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}

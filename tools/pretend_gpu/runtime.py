@@ -1,0 +1,161 @@
+"""What ``torch.cuda`` says while a GPU is pretended."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import torch
+
+from longsum_lib.attention.sliding_window import flex
+from longsum_lib.models.core import looking
+from tools.pretend_gpu.card import Card, CardMode
+from tools.pretend_gpu.flex import flex_attention
+from tools.pretend_gpu.tensor import OnCard
+
+
+class Stream:
+    """A stream, on which everything runs at once."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def wait_stream(self, other: object) -> None:
+        """There is nothing to wait for."""
+
+    def synchronize(self) -> None:
+        """There is nothing to wait for."""
+
+
+class Graph:
+    """A CUDA graph: the kernels that ran while it was recorded, to be run again on the same places of memory."""
+
+    card: Card
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.steps: list[Callable[[], None]] | None = None
+
+    def replay(self) -> None:
+        """Run them."""
+        if self.steps is None:
+            raise RuntimeError("a graph without a recording was replayed")
+        self.card.replays += 1
+        with torch.inference_mode(), torch._C.DisableTorchFunction():
+            for step in self.steps:
+                step()
+
+
+class Device(contextlib.AbstractContextManager[None]):
+    """``torch.cuda.device``, of which there is one."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _replacements(card: Card) -> dict[str, Any]:
+    memory = card.memory
+
+    @contextlib.contextmanager
+    def graph(recorded: Graph, *_: object, **__: object) -> Iterator[None]:
+        if card.recording is not None:
+            raise RuntimeError("two recordings at a time")
+        card.recording = []
+        try:
+            yield
+            recorded.steps = card.recording
+        finally:
+            card.recording = None
+
+    def forget_peak(*_: object) -> None:
+        memory.peak = memory.taken
+
+    def synchronize(*_: object) -> None:
+        card.wait("torch.cuda.synchronize")
+
+    properties = SimpleNamespace(
+        name=card.name,
+        major=card.capability[0],
+        minor=card.capability[1],
+        total_memory=memory.total,
+        multi_processor_count=132,
+    )
+    return {
+        "is_available": lambda: True,
+        "is_initialized": lambda: True,
+        "_lazy_init": lambda: None,
+        "device_count": lambda: 1,
+        "current_device": lambda: 0,
+        "set_device": lambda *_: None,
+        "device": Device,
+        "get_device_capability": lambda *_: card.capability,
+        "get_device_name": lambda *_: card.name,
+        "get_device_properties": lambda *_: properties,
+        "is_bf16_supported": lambda including_emulation=True: including_emulation or card.capability >= (8, 0),
+        "mem_get_info": lambda *_: (memory.total - memory.taken, memory.total),
+        "memory_allocated": lambda *_: memory.taken,
+        "memory_reserved": lambda *_: memory.taken,
+        "max_memory_allocated": lambda *_: memory.peak,
+        "reset_peak_memory_stats": forget_peak,
+        "empty_cache": lambda: None,
+        "synchronize": synchronize,
+        "current_stream": lambda *_: Stream(),
+        "stream": lambda *_: contextlib.nullcontext(),
+        "Stream": Stream,
+        "CUDAGraph": type("CUDAGraph", (Graph,), {"card": card}),
+        "graph": graph,
+        "set_sync_debug_mode": lambda mode: setattr(card, "waiting", mode),
+        "manual_seed": lambda *_: None,
+        "manual_seed_all": lambda *_: None,
+    }
+
+
+@contextlib.contextmanager
+def _moved_by_swapping() -> Iterator[None]:
+    """A module that moves puts other numbers under a parameter; here the parameter becomes another kind of tensor."""
+    before = torch.__future__.get_swap_module_params_on_conversion()
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    try:
+        yield
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(before)
+
+
+def _inside(mode: CardMode) -> Callable[..., Any]:
+    """Have a backward pass make its tensors on the card: torch switches a mode off in what is called through it."""
+    run = torch.autograd._engine_run_backward
+
+    def run_inside(*args: Any, **kwargs: Any) -> Any:
+        with mode:
+            return run(*args, **kwargs)
+
+    return run_inside
+
+
+@contextlib.contextmanager
+def pretended_gpu(capability: tuple[int, int] = (9, 0), gib: float = 80.0) -> Iterator[Card]:
+    """Pretend that this machine has a GPU.
+
+    Args:
+        capability: of the card, which decides on formats and kernels: ``(9, 0)`` an H100, ``(7, 5)`` a T4.
+        gib: its memory.
+
+    Yields:
+        the card, which has noted waits, kernels and memory.
+    """
+    card = Card(capability, gib)
+    with contextlib.ExitStack() as stack:
+        for name, new in _replacements(card).items():
+            stack.enter_context(mock.patch.object(torch.cuda, name, new))
+        stack.enter_context(mock.patch.object(flex, "_compiled", return_value=flex_attention))
+        plain = looking._plain_tensor
+        stack.enter_context(mock.patch.object(looking, "_plain_tensor", lambda kind: kind is OnCard or plain(kind)))
+        stack.enter_context(_moved_by_swapping())
+        mode = stack.enter_context(CardMode(card))
+        stack.enter_context(mock.patch.object(torch.autograd, "_engine_run_backward", _inside(mode)))
+        yield card
