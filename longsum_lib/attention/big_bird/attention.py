@@ -21,6 +21,7 @@ from longsum_lib.attention.arguments import (
     scale_of,
 )
 from longsum_lib.attention.engine.attend import block_attention
+from longsum_lib.attention.engine.facts import fact
 from longsum_lib.attention.engine.key_sets import ChosenKeySet, Keys, KeySet
 from longsum_lib.attention.engine.opaque import opaque
 from longsum_lib.attention.random_blocks import KINDS, random_block_table
@@ -183,13 +184,24 @@ def _by_document(
     if padding is None or task.last_block == "input":
         return attend(tensors, padding)
     length = padding.shape[1]
-    ends = (padding * torch.arange(1, length + 1, device=padding.device)).amax(1).tolist() if length else []
+    ends = fact("ends", (padding,), lambda: _ends(padding)) if length else []
     rows = []
     for b, end in enumerate(ends):
         out = attend([t[b : b + 1, :, :end] for t in tensors], padding[b : b + 1, :end])
         # Heads of one position stay side by side in memory, as the engine leaves them.
         rows.append(torch.nn.functional.pad(out.transpose(1, 2), (0, 0, 0, 0, 0, length - end)))
     return torch.cat(rows).transpose(1, 2)
+
+
+def _two_ends(padding: Tensor, size: int, last: int) -> Tensor:
+    """Return the padding of the first block and of the last one, ``(batch, ends)``."""
+    return torch.cat([padding[:, :size], padding[:, last:]], 1)
+
+
+def _ends(padding: Tensor) -> list[int]:
+    """Return the number of positions up to the last real one, for each row."""
+    ends: list[int] = (padding * torch.arange(1, padding.shape[1] + 1, device=padding.device)).amax(1).tolist()
+    return ends
 
 
 def _blocked(
@@ -217,7 +229,7 @@ def _long_sets(query: Tensor, key: Tensor, value: Tensor, padding: Tensor | None
         None if padding is None else padding[:, middle],
         torch.cat([key[:, :, :size], key[:, :, last:]], 2),
         torch.cat([value[:, :, :size], value[:, :, last:]], 2),
-        None if padding is None else torch.cat([padding[:, :size], padding[:, last:]], 1),
+        None if padding is None else fact(("ends of", size, last), (padding,), lambda: _two_ends(padding, size, last)),
         task,
         start=-2 * size,
     )

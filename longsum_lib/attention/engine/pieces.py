@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from longsum_lib.attention.engine.facts import fact
+
 # Rows of queries handled by one kernel call. 4,096 rows of 12 heads of 64 are 12 MiB: small enough that the
 # allocator reuses the pages of the call before, large enough that the call itself costs nothing.
 ROWS_PER_CALL = 4096
@@ -32,6 +34,10 @@ def real_spans(attend: Tensor | None, batch: int, length: int) -> list[Span]:
         return [Span(0, length, False)] * batch
     if length == 0:
         return [Span(0, 0, False)] * batch
+    return fact("spans", (attend,), lambda: _spans(attend, length))
+
+
+def _spans(attend: Tensor, length: int) -> list[Span]:
     counts = attend.sum(1)
     first = attend.to(torch.uint8).argmax(1)
     end = length - attend.flip(1).to(torch.uint8).argmax(1)

@@ -21,6 +21,7 @@ from longsum_lib.attention.arguments import (
     scale_of,
 )
 from longsum_lib.attention.engine.attend import block_attention
+from longsum_lib.attention.engine.facts import fact
 from longsum_lib.attention.engine.key_sets import KeySet
 from longsum_lib.attention.engine.opaque import opaque
 from longsum_lib.attention.lsg.sparse import Hashes, SparseKeys, Sparsity, check_geometry, draw_hashes, select
@@ -139,9 +140,11 @@ class _Task:
 
     def real_rows(self) -> Tensor | None:
         """``(batch, globals + length)``: which rows are real."""
-        if self.padding is None:
+        padding, count = self.padding, self.num_global_tokens
+        if padding is None:
             return None
-        return torch.nn.functional.pad(self.padding, (self.num_global_tokens, 0), value=True)
+        asked = ("with globals", count)
+        return fact(asked, (padding,), lambda: torch.nn.functional.pad(padding, (count, 0), value=True))
 
     def sparse_keys(self, sparsity: Sparsity, query: Tensor, key: Tensor, value: Tensor) -> SparseKeys:
         """Select from the tokens of ``(batch, heads, globals + length, head_dim)``."""

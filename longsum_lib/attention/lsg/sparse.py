@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from longsum_lib.attention.engine.facts import fact
 from longsum_lib.attention.lsg.kinds import SPARSITY_TYPES
 from longsum_lib.errors import Option, SizeError
 
@@ -247,7 +248,10 @@ def select(
         return SparseKeys(keys, values, None)
     shown = [part.shown() for part in parts]
     heads = max(mask.shape[1] for mask in shown)
-    return SparseKeys(keys, values, torch.cat([mask.expand(-1, heads, -1) for mask in shown], 2))
+    attend = torch.cat([mask.expand(-1, heads, -1) for mask in shown], 2)
+    if sparsity.method != "lsh":  # whose groups are of keys; where the others have slots depends on the padding alone
+        attend = fact(("slots", sparsity, mask_empty_groups, attend.shape, attend.device), (real,), lambda: attend)
+    return SparseKeys(keys, values, attend)
 
 
 def _whole_units(part: tuple[Tensor, Tensor, Tensor | None], unit: int) -> tuple[Tensor, Tensor, Tensor | None]:

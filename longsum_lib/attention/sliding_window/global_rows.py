@@ -16,7 +16,7 @@ from longsum_lib.attention.engine.attend import block_attention
 from longsum_lib.attention.engine.key_sets import KeySet
 from longsum_lib.attention.engine.opaque import opaque
 from longsum_lib.attention.sliding_window.attention import sliding_window_attention
-from longsum_lib.attention.sliding_window.global_tokens import global_positions, put_rows
+from longsum_lib.attention.sliding_window.global_tokens import global_positions, put_rows, real_globals
 from longsum_lib.upstream.torch import tracing
 
 
@@ -57,8 +57,7 @@ def overwrite_global_rows(
         with ``g`` global tokens, time ``O(g · heads · length · d_model)`` while ``g · heads < d_model``, beyond that
         ``O(length · d_model²)``; extra memory ``O(g · heads · (length + d_model))``.
     """
-    if padding is not None:
-        is_global = is_global & padding
+    is_global = real_globals(is_global, padding)
     if tracing() and not dropout:
         weights = (query_weight, query_bias, key_weight, key_bias, value_weight, value_bias)
         return _overwrite_operator(context, hidden, *weights, is_global, padding, scale)
@@ -146,7 +145,7 @@ def project_global_rows(
             query, key, value, window=0, is_global=is_global, padding=padding, scale=scale, dropout=dropout
         )
         return torch.where(is_global[:, None, :, None], everything, context)
-    positions, exists = global_positions(is_global if padding is None else is_global & padding)
+    positions, exists = global_positions(real_globals(is_global, padding))
     if positions.shape[1] == 0:
         return context
     rows = hidden.gather(1, positions[..., None].expand(-1, -1, hidden.shape[-1]))  # (b, g, d_model)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from longsum_lib.attention.engine.facts import fact
 from longsum_lib.attention.engine.key_sets import KeySet
 from longsum_lib.attention.engine.pieces import ROWS_PER_CALL
 
@@ -18,13 +19,24 @@ def global_positions(is_global: Tensor) -> tuple[Tensor, Tensor]:
         is_global: ``(batch, length)`` bool.
 
     Returns:
-        Positions ``(batch, globals)`` int64 and which of them exist ``(batch, globals)`` bool.
+        Positions ``(batch, globals)`` int64 and which of them exist ``(batch, globals)`` bool; not to be changed.
     """
+    return fact("global positions", (is_global,), lambda: _positions(is_global))
+
+
+def _positions(is_global: Tensor) -> tuple[Tensor, Tensor]:
     counts = is_global.sum(1)
     most = int(counts.max()) if counts.numel() else 0
     positions = is_global.int().argsort(dim=1, descending=True, stable=True)[:, :most]
     exists = torch.arange(most, device=is_global.device) < counts[:, None]
     return positions, exists
+
+
+def real_globals(is_global: Tensor, padding: Tensor | None) -> Tensor:
+    """Return which tokens are global and real, ``(batch, length)`` bool, from masks of that shape."""
+    if padding is None:
+        return is_global
+    return fact("real globals", (is_global, padding), lambda: is_global & padding)
 
 
 def gather_rows(tensor: Tensor, positions: Tensor) -> Tensor:
@@ -54,6 +66,15 @@ class GlobalKeys:
         """Take them out of all keys and values, ``(batch, heads, length, head_dim)``."""
         return cls(gather_rows(key, positions), gather_rows(value, positions), positions, exists)
 
+    def within(self, first: int, end: int) -> tuple[Tensor, Tensor]:
+        """Return positions counted from ``first`` on, and which of them lie before ``end``."""
+
+        def find() -> tuple[Tensor, Tensor]:
+            positions = self.positions - first
+            return positions, self.exists & (positions >= 0) & (positions < end - first)
+
+        return fact(("within", first, end), (self.positions, self.exists), find)
+
     def as_key_set(self, window: int, length: int, first: int = 0, right: int | None = None) -> KeySet:
         """Key set for ``length`` queries from position ``first`` on; the window counts near pairs already."""
         right = window if right is None else right
@@ -72,7 +93,7 @@ def put_rows(out: Tensor, rows: Tensor, positions: Tensor, exists: Tensor) -> Te
 
     In place where autograd does not watch, else in a copy.
     """
-    batch, slot = exists.nonzero(as_tuple=True)
+    batch, slot = fact("places", (exists,), lambda: exists.nonzero(as_tuple=True))
     target = (batch, slice(None), positions[batch, slot])
     values = rows[batch, :, slot]  # (existing globals, heads, dim)
     if torch.is_grad_enabled() and (out.requires_grad or rows.requires_grad):

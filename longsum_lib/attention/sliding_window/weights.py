@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from longsum_lib.attention.sliding_window.global_tokens import global_positions
+from longsum_lib.attention.sliding_window.global_tokens import global_positions, real_globals
 
 
 def sliding_window_weights(
@@ -46,7 +46,7 @@ def sliding_window_weights(
     if is_global is None:
         is_global = torch.zeros(batch, length, dtype=torch.bool, device=query.device)
     padding = torch.ones_like(is_global) if padding is None else padding
-    positions, exists = global_positions(is_global & padding)
+    positions, exists = global_positions(real_globals(is_global, padding))
     rows = torch.arange(batch, device=query.device)[:, None]
     global_keys = key.transpose(1, 2)[rows, positions].transpose(1, 2)  # (b, h, globals, dim)
     visible = torch.nn.functional.pad(padding & ~is_global, (window, window))

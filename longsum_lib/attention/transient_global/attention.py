@@ -19,6 +19,7 @@ from longsum_lib.attention.arguments import (
 )
 from longsum_lib.attention.engine.attend import block_attention
 from longsum_lib.attention.engine.band import block_size_for
+from longsum_lib.attention.engine.facts import fact
 from longsum_lib.attention.engine.key_sets import InterleavedKeySet, Keys, KeySet
 from longsum_lib.attention.engine.opaque import opaque
 from longsum_lib.attention.reference import dense_attention
@@ -180,6 +181,13 @@ def rows_near(
     return block_attention(query, sets, scale=scale, attend=real, dropout=dropout)
 
 
+def _existing(padding: Tensor, count: int, block_size: int) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+    """Return ``blocks``, ``attend`` and ``ends`` of :class:`SideKeys`."""
+    blocks = complete_blocks(padding, block_size)
+    attend = torch.arange(count, device=padding.device) >= count - blocks[:, None]
+    return blocks, attend, tuple((blocks * block_size).tolist())
+
+
 @dataclass(frozen=True)
 class SideKeys:
     """The transient tokens as queries see them; made once, then used by every run of queries.
@@ -217,11 +225,12 @@ class SideKeys:
             blocks, attend = torch.full((1,), count, device=key.device), None
             ends = (count * block_size,) * batch
         else:
-            blocks = complete_blocks(padding, block_size)
-            attend = torch.arange(count, device=key.device) >= count - blocks[:, None]
-            ends = tuple((blocks * block_size).tolist())
+            asked = ("transient tokens", count, block_size)
+            blocks, attend, ends = fact(asked, (padding,), lambda: _existing(padding, count, block_size))
         key, value = (tensor.flip(2).contiguous() for tensor in (key, value))  # every group of queries reads them all
-        return cls(key, value, bias.flip(-1), attend, blocks, ends, block_size)
+        # One tensor for all layers, which have the same biases; where gradients are recorded, each its own.
+        biases = bias.flip(-1) if torch.is_grad_enabled() else fact("reversed", (bias,), lambda: bias.flip(-1))
+        return cls(key, value, biases, attend, blocks, ends, block_size)
 
     def as_key_sets(self, first: int, rows: int) -> list[Keys]:
         """Key sets of ``rows`` queries from position ``first`` on: for tokens inside blocks, and for those behind."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from longsum_lib.attention.engine.attend import block_attention_with_total, merge_partial
+from longsum_lib.attention.engine.facts import fact
 from longsum_lib.attention.engine.key_sets import InterleavedKeySet, Keys, KeySet
 from longsum_lib.upstream.torch import tracing
 
@@ -55,7 +56,7 @@ def near_span(side: SideKeys, first: int, rows: int, dropout: float) -> tuple[in
     count, size = side.key.shape[2], side.block_size
     if dropout or torch.is_grad_enabled() or tracing() or side.key.shape[0] > 1 or side.ends[0] < first + rows:
         return None
-    block, reach = first // size, saturation(side.bias)
+    block, reach = first // size, fact("saturation", (side.bias,), lambda: saturation(side.bias))
     low, high = max(0, block - reach + 1), min(count, (first + rows - 1) // size + reach)
     span = (count - high, count - low)  # the order is reversed
     return span if count - (high - low) >= WORTH_WHILE else None

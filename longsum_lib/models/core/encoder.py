@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
+from longsum_lib.attention.engine.facts import shared_facts
 from longsum_lib.models.core.asked import Asked
 from longsum_lib.models.core.looking import Freedom
+from longsum_lib.upstream.torch import tracing
 
 Streams = tuple[Tensor, ...]
 
@@ -82,16 +85,17 @@ def run_encoder(
     del states
     hidden: list[Tensor | Streams] = []
     seen: list[Any] = []
-    for number, layer in enumerate(layers):
-        if asked.hidden_states:
-            hidden.append(shown(streams[0]))
-        if encoder.training and layerdrop and torch.rand(()) < layerdrop:
-            continue
-        given = context if per_layer is None else (*context, per_layer[number])
-        if asked.attentions:
-            seen.append(weights(layer, *streams, *given))
-        made = layer(*streams, *given, freedom)
-        streams = made if isinstance(made, tuple) else (made,)
+    with contextlib.nullcontext() if tracing() else shared_facts():
+        for number, layer in enumerate(layers):
+            if asked.hidden_states:
+                hidden.append(shown(streams[0]))
+            if encoder.training and layerdrop and torch.rand(()) < layerdrop:
+                continue
+            given = context if per_layer is None else (*context, per_layer[number])
+            if asked.attentions:
+                seen.append(weights(layer, *streams, *given))
+            made = layer(*streams, *given, freedom)
+            streams = made if isinstance(made, tuple) else (made,)
     last = finish(streams[0])
     if asked.hidden_states:
         hidden.append(last if len(streams) == 1 else (last, *streams[1:]))

@@ -11,7 +11,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from longsum_lib.attention.sliding_window.attention import local_rows, rows_near, sliding_window_attention
 from longsum_lib.attention.sliding_window.global_rows import global_rows, overwrite_global_rows, project_global_rows
-from longsum_lib.attention.sliding_window.global_tokens import GlobalKeys, global_positions, put_rows
+from longsum_lib.attention.sliding_window.global_tokens import GlobalKeys, global_positions, put_rows, real_globals
 from longsum_lib.attention.sliding_window.weights import global_token_weights, sliding_window_weights
 from longsum_lib.models.core.dense_parameters import dense_parameters, has_dense_parameters
 from longsum_lib.models.core.embedding import check_heads
@@ -107,9 +107,7 @@ class LongformerSelfAttention(nn.Module):
                 query, key, value, globals_, self.window, real, scale, first=first, before=first - near.first
             )
             if globals_ is not None and own is not None:
-                position = globals_.positions - first
-                here = globals_.exists & (position >= 0) & (position < end - first)
-                context = put_rows(context, own, position, here)
+                context = put_rows(context, own, *globals_.within(first, end))
             yield first, end, merge_heads(context)
 
     def _stream_globals(
@@ -118,7 +116,7 @@ class LongformerSelfAttention(nn.Module):
         """Global tokens as keys of local queries, and their own attention ``(1, heads, globals, dim)``."""
         if is_global is None:
             return None, None
-        positions, exists = global_positions(is_global if padding is None else is_global & padding)
+        positions, exists = global_positions(real_globals(is_global, padding))
         if positions.shape[1] == 0:
             return None, None
         rows = states[:, positions[0]]
