@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -145,8 +145,8 @@ class Loop(Generic[Name]):
             scores = torch.cat([text.processed(logits[row : row + 1].clone()) for row, text in enumerate(texts)])
         chosen = scores.argmax(-1)
         likely = logits.gather(-1, chosen[:, None])[:, 0] - logits.logsumexp(-1)
-        for text, token, probability in zip(texts, chosen.tolist(), likely.tolist(), strict=True):
-            text.take(token, probability)
+        for text, token, probability in zip(texts, *_lists(chosen, likely), strict=True):
+            text.take(int(token), probability)
 
     def _beams(self, logits: Tensor) -> None:
         texts = [text for _, _, text in self._texts if isinstance(text, BeamText)]
@@ -157,9 +157,9 @@ class Loop(Generic[Name]):
         running = torch.tensor([text.scores for text in texts], device=scores.device)  # (texts, beams)
         sums = (scores.view(len(texts), beams, vocabulary) + running[:, :, None]).flatten(1)
         best, places = sums.topk(texts[0].candidates)
-        sources, tokens = (places // vocabulary).tolist(), (places % vocabulary).tolist()
-        for text, *taken in zip(texts, best.tolist(), sources, tokens, strict=True):
-            text.take(*taken)
+        for text, own, chosen in zip(texts, *_lists(best, places), strict=True):
+            sources, tokens = zip(*(divmod(int(place), vocabulary) for place in chosen), strict=True)
+            text.take(own, list(sources), list(tokens))
 
     @torch.inference_mode()
     def _follow(self) -> None:
@@ -177,3 +177,10 @@ class Loop(Generic[Name]):
             self._rows = None
         elif moved:
             self._rows.reorder(torch.tensor(kept))
+
+
+def _lists(*tensors: Tensor) -> list[list[Any]]:
+    """Return the numbers of tensors of one shape; integers may come as floats. A GPU is waited for once."""
+    if tensors[0].device.type != "cuda":
+        return [tensor.tolist() for tensor in tensors]
+    return torch.stack([tensor.double() for tensor in tensors]).tolist()  # which holds them all exactly

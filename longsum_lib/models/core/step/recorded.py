@@ -74,18 +74,18 @@ class RecordedRows(Rows):
         scores = self._scores(self._places[:, None] - self._keys)
         return Where((self._numbers, self._places), self.capacity, scores)
 
-    def reorder(self, index: Tensor) -> None:
+    def reorder(self, index: Tensor, within: bool = False) -> None:
         """Follow chosen beams, in place where no row is dropped."""
-        index = index.to(self._own.device)
+        given, index = index, index.to(self._own.device)
         if len(index) != len(self):
             super().reorder(index)
             self._lay_out()
             return
         for own in self._by_layer:  # one by one: what moves exists twice
             own.copy_(own[index])
-        if len(set(map(id, self.documents))) == 1 and len(set(self.positions)) == 1:
+        if (within or len(set(map(id, self.documents))) == 1) and len(set(self.positions)) == 1:
             return  # beams of one document: nothing else can have changed
-        chosen = index.tolist()
+        chosen = given.tolist()  # no wait where the caller has it on the processor
         positions, documents = [self.positions[i] for i in chosen], [self.documents[i] for i in chosen]
         changed = any(one is not other for one, other in zip(documents, self.documents, strict=True))
         self.positions, self.documents = positions, documents
