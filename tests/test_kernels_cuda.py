@@ -38,6 +38,11 @@ def backward(grad, query, key, value, bias, out, total, seed, offset, dropout, w
     return (*Eager(scale).backward(grad, query, key, value, out, total, bias, (0, 0), False)[:3], None)
 
 
+@pytest.fixture(autouse=True)
+def nothing_refused(monkeypatch):
+    monkeypatch.setattr(kernels_cuda, "_REFUSED", set())
+
+
 @pytest.fixture
 def stand_in(monkeypatch):
     monkeypatch.setattr(kernels_cuda, "_FORWARD", forward)
@@ -177,6 +182,21 @@ def test_plain_products_take_over_where_the_kernel_fails(monkeypatch):
     assert torch.equal(out, wanted)
     assert torch.equal(total, wanted_total)
     kernel.forward(*tensors, None, (0, 0))  # without another warning
+    FusedCUDA(0.5).forward(*tensors, None, (0, 0))  # nor in the next layer
+
+
+def test_plain_products_take_over_in_the_backward_pass(monkeypatch):
+    def fails(*arguments, **options):
+        raise RuntimeError("no kernel image")
+
+    monkeypatch.setattr(kernels_cuda, "_BACKWARD", fails)
+    tensors = torch.randn(3, 2, 2, 5, 8)
+    out, total = Eager(0.5).forward(*tensors, None, (0, 0))
+    given = (tensors[0], *tensors, out, total, None, (0, 0), False)
+    with pytest.warns(UserWarning, match="no kernel image"):
+        got = FusedCUDA(0.5).backward(*given)
+    for one, other in zip(got[:3], Eager(0.5).backward(*given)[:3], strict=True):
+        assert torch.equal(one, other)
 
 
 def test_out_of_memory_is_not_swallowed(monkeypatch):

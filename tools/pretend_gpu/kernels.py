@@ -78,7 +78,8 @@ def efficient(
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     scores, total = _weights(query, key, attn_bias, scale)
     out = (scores - total.unsqueeze(-1)).exp() @ value.to(scores.dtype)
-    out = out.masked_fill((total == -torch.inf).unsqueeze(-1), torch.nan)  # of a row without keys nothing is promised
+    empty = total == -torch.inf  # of such a row the output is not promised, and its log-sum-exp is 0
+    out, total = out.masked_fill(empty.unsqueeze(-1), torch.nan), total.masked_fill(empty, 0.0)
     rows = query.shape[2]
     length = -(-rows // TILE) * TILE if compute_log_sumexp else 0
     padded = torch.full((*query.shape[:2], length), torch.inf, dtype=total.dtype)
@@ -105,7 +106,8 @@ def efficient_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Its backward pass; no gradient of the bias."""
     check_operands(query, key, value, attn_bias)
-    _expect(logsumexp.shape[-1] % TILE == 0, f"the log-sum-exp has {logsumexp.shape[-1]} numbers a head")
+    _check_total(logsumexp)
+    out = _as_the_kernel_reads(out)
     _expect(logsumexp.dtype in (torch.float32, torch.float64), "the log-sum-exp is not in fp32")
     _expect(not dropout_p and not is_causal and not grad_input_mask[3], "this is not pretended")
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
@@ -118,6 +120,28 @@ def efficient_backward(
     grads = (of_scores @ key.to(work), of_scores.transpose(-1, -2) @ query.to(work), weights.transpose(-1, -2) @ grad)
     of_query, of_key, of_value = (one.to(query.dtype) for one in grads)
     return of_query, of_key, of_value, None
+
+
+def _check_total(total: Tensor) -> None:
+    """The log-sum-exp is read row by row, whatever its last stride is, in steps of eight."""
+    _expect(total.shape[-1] % TILE == 0, f"the log-sum-exp has {total.shape[-1]} numbers a head")
+    _expect(
+        total.stride(-1) == 1, f"the log-sum-exp has stride {total.stride()}, and is read as if its rows were whole"
+    )
+    odd = [s for s, n in zip(total.stride()[:2], total.shape[:2], strict=True) if n > 1 and s % 8]
+    _expect(not odd, f"LSE is not correctly aligned: strides {total.stride()}")
+
+
+def _as_the_kernel_reads(out: Tensor) -> Tensor:
+    """The output as the backward pass reads it: in half precision one row of all heads after the other."""
+    if out.dtype == torch.float32:
+        return out
+    count, heads, rows, dim = out.shape
+    strides = (out.stride(0), out.stride(1), heads * dim, 1)
+    end = out.storage_offset() + sum((n - 1) * s for n, s in zip(out.shape, strides, strict=True))
+    inside = end < out.untyped_storage().nbytes() // out.element_size()
+    _expect(inside, f"the output {tuple(out.shape)} with strides {out.stride()} is read beyond its memory")
+    return out.as_strided(out.shape, strides, out.storage_offset())
 
 
 EMULATED: dict[str, Callable[..., Any]] = {

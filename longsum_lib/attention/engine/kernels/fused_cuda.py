@@ -1,8 +1,8 @@
-"""PyTorch's memory-efficient CUDA kernel for the engine: fused on every card from Maxwell on, T4 included.
+"""PyTorch's memory-efficient CUDA kernel for the engine: fused on every card that torch is built for, T4 included.
 
 FlashAttention's CUDA kernel takes no mask and needs Ampere. This one takes additive scores, reads keys and values
 through strides, returns the log-sum-exp and has a backward pass that is given the merged one. What is written here has
-not run on a GPU yet: its tests on one are marked ``gpu``, and plain products take over where the kernel refuses.
+not run on a GPU yet: its tests run on a pretended one, and plain products take over where the kernel refuses.
 """
 
 from __future__ import annotations
@@ -29,10 +29,20 @@ TILE = 32
 # One block of the kernel's grid a block of queries, and that axis of a grid ends here.
 MOST_BLOCKS = 65_535
 
+_Kind = tuple[torch.device, torch.dtype, int]
+_REFUSED: set[_Kind] = set()
+"""Devices, formats and head sizes with which the kernel failed once: plain products from then on."""
+
+
+def _kind(query: Tensor) -> _Kind:
+    return query.device, query.dtype, query.shape[-1]
+
 
 def can_run(query: Tensor) -> bool:
     """Whether the kernel takes queries of this device, dtype and head size."""
     if _FORWARD is None or query.device.type != "cuda" or not torch.backends.cuda.mem_efficient_sdp_enabled():
+        return False
+    if _kind(query) in _REFUSED:
         return False
     if query.dtype == torch.bfloat16 and torch.cuda.get_device_capability(query.device) < (8, 0):
         return False
@@ -40,14 +50,13 @@ def can_run(query: Tensor) -> bool:
 
 
 class FusedCUDA:
-    """The kernel, see :class:`.base.Kernel`; where it fails at run time, plain products from then on."""
+    """The kernel, see :class:`.base.Kernel`; where it fails at run time, plain products from then on, with a warning."""
 
     makes_scores = False
 
     def __init__(self, scale: float) -> None:
         self.scale = scale
         self.eager = Eager(scale)
-        self._failed = False
 
     def forward(
         self,
@@ -59,7 +68,7 @@ class FusedCUDA:
         may_be_empty: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """See :class:`.base.Kernel`."""
-        if self._failed:
+        if _kind(query) in _REFUSED:
             return self.eager.forward(query, key, value, mask, call, may_be_empty)
         if query.shape[0] > MOST_BLOCKS:
             runs = zip(_runs(query), _runs(key), _runs(value), _masks(mask, query), strict=True)
@@ -71,8 +80,7 @@ class FusedCUDA:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:  # a layout or a card that it does not take
-            warnings.warn(f"the fused CUDA kernel failed ({error}); going on with plain products", stacklevel=2)
-            self._failed = True
+            _refuse(query, error)
             return self.eager.forward(query, key, value, mask, call, may_be_empty)
         total = total[..., : query.shape[2]]
         if mask is not None and may_be_empty:
@@ -95,7 +103,9 @@ class FusedCUDA:
         needs_bias: bool,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """See :class:`.base.Kernel`."""
-        if needs_bias or self._failed:  # the gradient of scores that all blocks share is summed by the engine
+        if (
+            needs_bias or _kind(query) in _REFUSED
+        ):  # the gradient of scores that all blocks share is summed by the engine
             return self.eager.backward(grad, query, key, value, out, total, mask, call, needs_bias)
         if query.shape[0] > MOST_BLOCKS:
             asking = zip(_runs(grad), _runs(query), _runs(out), _runs(total), strict=True)
@@ -106,25 +116,38 @@ class FusedCUDA:
             ]
             queries, keys, values, _ = zip(*parts, strict=True)
             return torch.cat(queries), torch.cat(keys), torch.cat(values), None
-        rows = total.shape[-1]
-        total = torch.nn.functional.pad(total, (0, -rows % TILE), value=math.inf)
         seed = torch.zeros((), dtype=torch.int64, device=query.device)  # of the dropout, which there is none of
+        given = (grad, query, key, value, aligned(mask, query, key), _rows_of_all_heads(out), _whole_tiles(total))
         assert _BACKWARD is not None  # see `can_run`
-        grads = _BACKWARD(
-            grad,
-            query,
-            key,
-            value,
-            aligned(mask, query, key),
-            out,
-            total,
-            seed,
-            seed,
-            0.0,
-            [True, True, True, False],
-            scale=self.scale,
-        )
+        try:
+            grads = _BACKWARD(*given, seed, seed, 0.0, [True, True, True, False], scale=self.scale)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            _refuse(query, error)
+            return self.eager.backward(grad, query, key, value, out, total, mask, call, False)
         return grads[0], grads[1], grads[2], None
+
+
+def _refuse(query: Tensor, error: RuntimeError) -> None:
+    _REFUSED.add(_kind(query))
+    warnings.warn(f"the fused CUDA kernel failed ({error}); going on with plain products", stacklevel=3)
+
+
+def _rows_of_all_heads(out: Tensor) -> Tensor:
+    """Lay an output out as the backward pass reads it, whatever its strides say: rows of all heads, one after another.
+
+    In half precision the kernel takes ``heads * dim`` numbers for the way from a row to the next one.
+    """
+    _, heads, rows, dim = out.shape
+    fits = out.stride(-1) == 1 and (rows == 1 or out.stride(2) == heads * dim)
+    return out if fits else out.transpose(1, 2).contiguous().transpose(1, 2)
+
+
+def _whole_tiles(total: Tensor) -> Tensor:
+    """Fill a log-sum-exp up to whole tiles of rows, which lie side by side: the kernel reads it so."""
+    # Padding by nothing would keep the strides.
+    return torch.nn.functional.pad(total.contiguous(), (0, -total.shape[-1] % TILE), value=math.inf)
 
 
 def _runs(blocks: Tensor) -> Iterator[Tensor]:
