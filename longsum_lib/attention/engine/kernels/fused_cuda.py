@@ -50,7 +50,7 @@ def can_run(query: Tensor) -> bool:
 
 
 class FusedCUDA:
-    """The kernel, see :class:`.base.Kernel`; where it fails at run time, plain products from then on, with a warning."""
+    """The kernel, see :class:`.base.Kernel`; where it fails at run time, it warns, and plain products take over."""
 
     makes_scores = False
 
@@ -103,9 +103,7 @@ class FusedCUDA:
         needs_bias: bool,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """See :class:`.base.Kernel`."""
-        if (
-            needs_bias or _kind(query) in _REFUSED
-        ):  # the gradient of scores that all blocks share is summed by the engine
+        if needs_bias or _kind(query) in _REFUSED:  # gradients of scores that blocks share are summed by the engine
             return self.eager.backward(grad, query, key, value, out, total, mask, call, needs_bias)
         if query.shape[0] > MOST_BLOCKS:
             asking = zip(_runs(grad), _runs(query), _runs(out), _runs(total), strict=True)
