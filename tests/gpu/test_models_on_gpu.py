@@ -10,9 +10,11 @@ from families import FAMILIES, ours_only
 from transformers import StaticCache
 
 from longsum_lib import load, load_tokenizer, make_document, memory, summarize
+from longsum_lib.attention.engine.kernels import fused_cuda
 from longsum_lib.loading.checkpoint_files import bundled_models
 from longsum_lib.loading.registry import model_type_of
 from longsum_lib.models.core.cache import SharedCache
+from longsum_lib.training.fine_tuning import add_lora
 
 pytestmark = pytest.mark.gpu
 
@@ -73,6 +75,32 @@ def test_logits_and_gradients(device, name, dtype, length, padded):
         torch.cat([g for g, _ in grads]), torch.cat([w for _, w in grads]), 0
     )
     assert cosine > (0.9999 if dtype == torch.float32 else 1 - 0.07 * limit / DISTANCE[dtype])
+
+
+@pytest.mark.parametrize("length", [200, 512])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", BUNDLED)
+@pytest.mark.card((9, 0))
+def test_gradients_of_adapters(device, name, dtype, length):
+    """Where the model's own scores are not trained, the fused kernel has the whole backward pass."""
+    if importlib.util.find_spec("peft") is None:
+        pytest.skip("peft is not installed")
+    if dtype == torch.bfloat16 and torch.cuda.get_device_capability() < (8, 0):
+        pytest.skip("no bf16 on this card")
+    model = add_lora(load(name, device="cpu", dtype="fp32"), rank=4)
+    for parameter_name, parameter in model.named_parameters():
+        if "lora_B" in parameter_name:
+            torch.nn.init.normal_(parameter, std=0.02)
+    there = copy.deepcopy(model).to(device, dtype)
+    ids = torch.randint(3, 1000, (1, length))
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids[:, :9]}
+    grads = []
+    for one, place in ((model, "cpu"), (there, device)):
+        one.eval()(**{key: value.to(place) for key, value in batch.items()}).loss.backward()
+        found = [p.grad.float().cpu().flatten() for p in one.parameters() if p.grad is not None]
+        grads.append(torch.cat(found))
+    assert not fused_cuda._REFUSED
+    assert torch.nn.functional.cosine_similarity(*grads, 0) > (0.9999 if dtype == torch.float32 else 0.99)
 
 
 @pytest.mark.parametrize("beams", [1, 3])

@@ -125,9 +125,7 @@ def efficient_backward(
 def _check_total(total: Tensor) -> None:
     """The log-sum-exp is read row by row, whatever its last stride is, in steps of eight."""
     _expect(total.shape[-1] % TILE == 0, f"the log-sum-exp has {total.shape[-1]} numbers a head")
-    _expect(
-        total.stride(-1) == 1, f"the log-sum-exp has stride {total.stride()}, and is read as if its rows were whole"
-    )
+    _expect(total.stride(-1) == 1, f"the log-sum-exp has strides {total.stride()}, no whole rows")
     odd = [s for s, n in zip(total.stride()[:2], total.shape[:2], strict=True) if n > 1 and s % 8]
     _expect(not odd, f"LSE is not correctly aligned: strides {total.stride()}")
 
@@ -136,7 +134,7 @@ def _as_the_kernel_reads(out: Tensor) -> Tensor:
     """The output as the backward pass reads it: in half precision one row of all heads after the other."""
     if out.dtype == torch.float32:
         return out
-    count, heads, rows, dim = out.shape
+    _, heads, _, dim = out.shape
     strides = (out.stride(0), out.stride(1), heads * dim, 1)
     end = out.storage_offset() + sum((n - 1) * s for n, s in zip(out.shape, strides, strict=True))
     inside = end < out.untyped_storage().nbytes() // out.element_size()

@@ -152,6 +152,8 @@ def pretended_gpu(capability: tuple[int, int] = (9, 0), gib: float = 80.0) -> It
     with contextlib.ExitStack() as stack:
         for name, new in _replacements(card).items():
             stack.enter_context(mock.patch.object(torch.cuda, name, new))
+        # torch's compiler, which some libraries import, takes it from there where there is a GPU.
+        stack.enter_context(mock.patch.object(torch._C, "_cuda_getCurrentRawStream", lambda *_: 0, create=True))
         stack.enter_context(mock.patch.object(flex, "_compiled", return_value=flex_attention))
         plain = looking._plain_tensor
         stack.enter_context(mock.patch.object(looking, "_plain_tensor", lambda kind: kind is OnCard or plain(kind)))
