@@ -1,19 +1,23 @@
 """The pretended GPU: it computes what the CPU computes, refuses what a GPU refuses, and counts waits and memory."""
 
 import math
+import warnings
 
 import pytest
 import torch
 from torch.nn.attention.flex_attention import create_block_mask
 
+from longsum_lib.models.core.step import recorded
 from longsum_lib.models.core.step.recorded import record
+from longsum_lib.upstream.torch import without_cudnn
 from tools.pretend_gpu import CapturingError, OnCard, RefusedError, pretended_gpu
 from tools.pretend_gpu.flex import flex_attention
 from tools.pretend_gpu.kernels import check_operands, efficient
 
 
 @pytest.fixture
-def card():
+def card(monkeypatch):
+    monkeypatch.setattr(recorded, "_REFUSED", set())
     with pretended_gpu((9, 0), gib=1.0) as card:
         yield card
 
@@ -166,11 +170,23 @@ def test_a_graph_repeats_kernels_on_the_same_places(card):
 
 def test_what_waits_cannot_be_recorded(card):
     tensor = on_card(3)
-    with pytest.raises(CapturingError), torch.cuda.graph(torch.cuda.CUDAGraph()):
-        tensor.sum().item()
+    with pytest.raises(RuntimeError, match="previous error during capture") as caught:
+        fail_while_recording(tensor)
+    assert isinstance(caught.value.__context__, CapturingError)
+    with pytest.raises(RuntimeError, match="non-default stream"):
+        torch.cuda.CUDAGraph().capture_begin()
     with pytest.warns(UserWarning, match="could not be recorded"):
         run = record(lambda: tensor * float(tensor.sum()), tensor.device)
     assert run().is_cuda
+    assert torch.cuda.current_stream() is not card.stream is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # and it is not tried again
+        assert record(lambda: tensor * float(tensor.sum()), tensor.device)().is_cuda
+
+
+def fail_while_recording(tensor):
+    with torch.cuda.graph(torch.cuda.CUDAGraph()):
+        tensor.sum().item()
 
 
 def test_afterwards_there_is_no_gpu():
@@ -226,3 +242,15 @@ def test_flex_attention_looks_at_listed_blocks_only():
     torch.testing.assert_close(flex_attention(query, key, value, block_mask=mask), wanted)
     mask.kv_num_blocks.zero_()
     assert torch.equal(flex_attention(query, key, value, block_mask=mask), torch.zeros_like(query))
+
+
+def test_attention_by_cudnn_is_counted(card):
+    tensor = on_card(1, 1, 4, 8)
+    torch.nn.functional.scaled_dot_product_attention(tensor, tensor, tensor)
+    assert card.kernels["cudnn attention"] == 1
+    with without_cudnn(tensor.device):
+        torch.nn.functional.scaled_dot_product_attention(tensor, tensor, tensor)
+    assert card.kernels["cudnn attention"] == 1
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.CUDNN_ATTENTION), without_cudnn(tensor.device):
+        assert torch.backends.cuda.cudnn_sdp_enabled()  # where a caller allows nothing else
+    assert torch.backends.cuda.cudnn_sdp_enabled()

@@ -16,6 +16,7 @@ from longsum_lib.attention.sliding_window.attention import choose_backend, slidi
 from longsum_lib.errors import UnsupportedAttention
 from longsum_lib.interface.arguments import Scores, read_arguments
 from longsum_lib.interface.sight import Sight, SightMask
+from longsum_lib.upstream.torch import without_cudnn
 
 
 def longsum_attention(
@@ -128,7 +129,8 @@ def _is_triangle(sight: Sight, rows: int) -> bool:
 
 def _fused(query: Tensor, key: Tensor, value: Tensor, scale: float, causal: bool) -> Tensor:
     grouped = key.shape[1] != query.shape[1]
-    return scaled_dot_product_attention(query, key, value, is_causal=causal, scale=scale, enable_gqa=grouped)
+    with without_cudnn(query.device):
+        return scaled_dot_product_attention(query, key, value, is_causal=causal, scale=scale, enable_gqa=grouped)
 
 
 def _by_flex(query: Tensor, key: Tensor, value: Tensor, sight: Sight, scores: Scores) -> Tensor:
@@ -152,7 +154,8 @@ def _by_matrix(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scores: 
         if query.shape[1] != key.shape[1]:
             groups = query.shape[1] // key.shape[1]
             key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-        out = scaled_dot_product_attention(query, key, value, mask, scores.dropout, scale=scores.scale)
+        with without_cudnn(query.device):
+            out = scaled_dot_product_attention(query, key, value, mask, scores.dropout, scale=scores.scale)
         return out if heads is None else out.reshape(len(out), heads, 1, value.shape[-1])
     if scores.dropout:
         raise UnsupportedAttention("sinks and capped scores go without dropout where a mask of all pairs is given")

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 Result = TypeVar("Result")
@@ -123,6 +124,50 @@ def _operator(space: str, name: str, *arguments: str) -> Callable[..., Any] | No
     schemas = [getattr(packet, overload)._schema for overload in packet.overloads()]
     known = any(set(arguments) <= {argument.name for argument in schema.arguments} for schema in schemas)
     return packet if known else None
+
+
+def end_failed_recording(graph: torch.cuda.CUDAGraph, device: torch.device) -> None:
+    """End the recording of a CUDA graph after an error in it, so that the thread may use the GPU again.
+
+    Up to torch 2.11 the allocator then goes on as if it were being recorded; it is told by its own, private function.
+    """
+    import torch
+
+    with contextlib.suppress(RuntimeError):
+        graph.capture_end()
+    end: Callable[..., None] | None = getattr(torch._C, "_cuda_endAllocateToPool", None)
+    if end is not None:
+        with contextlib.suppress(RuntimeError, TypeError):
+            end(torch.cuda.current_device() if device.index is None else device.index, graph.pool())
+
+
+def without_cudnn(device: torch.device) -> AbstractContextManager[None]:
+    """Have ``scaled_dot_product_attention`` leave cuDNN's kernels alone, where there are others.
+
+    From torch 2.11 on it prefers them on an H100. They build a plan for each new pair of lengths, half a second each,
+    and the lengths of a decoder change with each token and each document.
+    """
+    return contextlib.nullcontext() if device.type != "cuda" or tracing() else _cudnn_off()
+
+
+@contextlib.contextmanager
+def _cudnn_off() -> Iterator[None]:
+    import torch
+
+    backends = torch.backends.cuda
+    others: tuple[Callable[[], bool], ...] = (
+        backends.flash_sdp_enabled,
+        backends.mem_efficient_sdp_enabled,
+        backends.math_sdp_enabled,
+    )
+    if not backends.cudnn_sdp_enabled() or not any(enabled() for enabled in others):
+        yield
+        return
+    backends.enable_cudnn_sdp(False)
+    try:
+        yield
+    finally:
+        backends.enable_cudnn_sdp(True)
 
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")

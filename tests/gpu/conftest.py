@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from longsum_lib.attention.engine.kernels import fused_cuda
+from longsum_lib.models.core.step import recorded
 
 # ``LONGSUM_GPU=pretended`` pretends one where there is one, too.
 REAL = torch.cuda.is_available() and os.environ.get("LONGSUM_GPU") != "pretended"
@@ -31,7 +32,8 @@ def card(request):
         return
     from tools.pretend_gpu import pretended_gpu
 
-    fused_cuda._REFUSED.clear()
+    for refused in (fused_cuda._REFUSED, recorded._REFUSED):
+        refused.clear()
     marker = request.node.get_closest_marker("card")
     with pretended_gpu(marker.args[0] if marker else (7, 5)) as card:
         yield card

@@ -106,12 +106,13 @@ def test_gradients_of_adapters(device, name, dtype, length):
 @pytest.mark.parametrize("beams", [1, 3])
 @pytest.mark.parametrize("name", BUNDLED)
 @pytest.mark.card((9, 0))
-def test_the_tiny_models_write_the_same_summary(device, name, beams):
+def test_the_tiny_models_write_the_same_summary(device, card, name, beams):
     text = make_document(seed=0, length=2048, split="test").text
     options = {"tokenizer": load_tokenizer(name), "num_beams": beams, "max_new_tokens": 40}
     wanted = summarize(text, load(name, device="cpu"), **options)
     got = summarize(text, load(name, device=str(device), dtype="fp32"), **options)
     assert got.text == wanted.text
+    assert card is None or "cudnn attention" not in card.kernels  # which builds a plan for every length
 
 
 @pytest.mark.parametrize("name", FAMILIES)

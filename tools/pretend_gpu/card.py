@@ -56,6 +56,8 @@ class Card:
     waits: list[Wait] = field(default_factory=list)
     kernels: dict[str, int] = field(default_factory=dict)
     replays: int = 0
+    stream: object = None  # the one beside the default stream that is in use
+    spoilt: bool = False  # whether something in the recording was not allowed
     waiting: str = "default"
     """What a wait leads to: ``"default"``, ``"warn"`` or ``"error"``, as in ``torch.cuda.set_sync_debug_mode``."""
 
@@ -88,6 +90,7 @@ class Card:
     def wait(self, what: str) -> None:
         """Note that the processor waits here."""
         if self.recording is not None:
+            self.spoilt = True
             raise CapturingError(f"operation not permitted when stream is capturing: {what}")
         if self.waiting == "error":
             raise RuntimeError(f"called a synchronizing CUDA operation: {what}")
@@ -104,12 +107,20 @@ class Card:
         if name in _INDEXING and _chooses_by_numbers(name, args):
             self.wait(f"{name} by a mask")
         emulated = kernels.EMULATED.get(name)
-        self.kernels[name] = self.kernels.get(name, 0) + 1
+        self.count(name)
         work: Callable[..., Any] = func if emulated is None else emulated
         out = work(*args, **kwargs)
         if self.recording is not None:
             self.recording.append(_again(func, work, args, kwargs, out))
         return out
+
+    def count(self, name: str) -> None:
+        """Note that a kernel ran."""
+        self.kernels[name] = self.kernels.get(name, 0) + 1
+
+    def prefers_cudnn(self) -> bool:
+        """Whether torch would take cuDNN's attention before its own: since 2.11, on an H100."""
+        return self.capability >= (9, 0) and torch.backends.cuda.cudnn_sdp_enabled()
 
     def make(self, work: Callable[..., Tensor], args: Any, kwargs: Any) -> Any:
         """Make a tensor on the card: ``work`` is a function of torch that makes one on the CPU."""
@@ -177,6 +188,9 @@ class CardMode(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Move what is moved, make what is made on the card there, and leave everything else."""
         kwargs = dict(kwargs or {})
+        fused = func is torch.nn.functional.scaled_dot_product_attention and isinstance(args[0], OnCard)
+        if fused and self.card.prefers_cudnn():
+            self.card.count("cudnn attention")
         handler = _HANDLERS.get(func)
         if handler is not None:
             return handler(self.card, func, args, kwargs)

@@ -20,8 +20,8 @@ from tools.pretend_gpu.tensor import OnCard
 class Stream:
     """A stream, on which everything runs at once."""
 
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
+    def __init__(self, device: object = None, **_: object) -> None:
+        self.device = device
 
     def wait_stream(self, other: object) -> None:
         """There is nothing to wait for."""
@@ -37,6 +37,25 @@ class Graph:
 
     def __init__(self, *_: object, **__: object) -> None:
         self.steps: list[Callable[[], None]] | None = None
+
+    def capture_begin(self, pool: object = None, capture_error_mode: str = "global") -> None:
+        """Record from here on what runs, beside the default stream."""
+        if self.card.stream is None:
+            raise RuntimeError("CUDA graphs must be captured on a non-default stream")
+        if self.card.recording is not None:
+            raise RuntimeError("two recordings at a time")
+        self.card.recording, self.card.spoilt = [], False
+
+    def capture_end(self) -> None:
+        """End the recording."""
+        steps, self.card.recording = self.card.recording, None
+        if steps is None or self.card.spoilt:
+            raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+        self.steps = steps
+
+    def pool(self) -> tuple[int, int]:
+        """Return the name of its memory."""
+        return (0, 1)
 
     def replay(self) -> None:
         """Run them."""
@@ -62,15 +81,21 @@ def _replacements(card: Card) -> dict[str, Any]:
     memory = card.memory
 
     @contextlib.contextmanager
-    def graph(recorded: Graph, *_: object, **__: object) -> Iterator[None]:
-        if card.recording is not None:
-            raise RuntimeError("two recordings at a time")
-        card.recording = []
+    def stream(one: Stream | None) -> Iterator[None]:
+        before, card.stream = card.stream, one
         try:
             yield
-            recorded.steps = card.recording
         finally:
-            card.recording = None
+            card.stream = before
+
+    @contextlib.contextmanager
+    def graph(recorded: Graph, *_: object, **__: object) -> Iterator[None]:
+        with stream(Stream()):
+            recorded.capture_begin()
+            try:
+                yield
+            finally:
+                recorded.capture_end()
 
     def forget_peak(*_: object) -> None:
         memory.peak = memory.taken
@@ -104,8 +129,8 @@ def _replacements(card: Card) -> dict[str, Any]:
         "reset_peak_memory_stats": forget_peak,
         "empty_cache": lambda: None,
         "synchronize": synchronize,
-        "current_stream": lambda *_: Stream(),
-        "stream": lambda *_: contextlib.nullcontext(),
+        "current_stream": lambda *_: card.stream or Stream(),
+        "stream": stream,
         "Stream": Stream,
         "CUDAGraph": type("CUDAGraph", (Graph,), {"card": card}),
         "graph": graph,
@@ -153,7 +178,7 @@ def pretended_gpu(capability: tuple[int, int] = (9, 0), gib: float = 80.0) -> It
         for name, new in _replacements(card).items():
             stack.enter_context(mock.patch.object(torch.cuda, name, new))
         # torch's compiler, which some libraries import, takes it from there where there is a GPU.
-        stack.enter_context(mock.patch.object(torch._C, "_cuda_getCurrentRawStream", lambda *_: 0, create=True))
+        stack.enter_context(mock.patch.object(torch._C, "_cuda_getCurrentRawStream", return_value=0, create=True))
         stack.enter_context(mock.patch.object(flex, "_compiled", return_value=flex_attention))
         plain = looking._plain_tensor
         stack.enter_context(mock.patch.object(looking, "_plain_tensor", lambda kind: kind is OnCard or plain(kind)))

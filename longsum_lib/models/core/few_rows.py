@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from longsum_lib.models.core.cache import beams_per_document
 from longsum_lib.models.core.looking import is_plain
-from longsum_lib.upstream.torch import few_rows_linear, tracing, transforming
+from longsum_lib.upstream.torch import few_rows_linear, tracing, transforming, without_cudnn
 
 # Rows of queries whose scores with a whole document are stored at once: 32 rows, 12 heads and 16,384 keys are 24 MiB.
 ROWS_OF_SCORES = 32
@@ -30,7 +30,8 @@ def attend_rows(
     if mask is not None and mask.dtype != torch.bool:
         mask = mask.to(query.dtype)
     if not with_weights:
-        return F.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scale), None
+        with without_cudnn(query.device):
+            return F.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scale), None
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     work = torch.promote_types(query.dtype, torch.float32)  # unscaled scores (T5) leave the range of fp16
     scores = (query.to(work) @ key.to(work).transpose(-1, -2)) * scale

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from longsum_lib.models.core.step.documents import DocumentKeys
 from longsum_lib.models.core.step.rows import Rows, Where
+from longsum_lib.upstream.torch import end_failed_recording
 
 if TYPE_CHECKING:
     from longsum_lib.models.core.step.decoder import StepDecoder
@@ -118,6 +119,10 @@ class RecordedRows(Rows):
         self._replay = None
 
 
+_REFUSED: set[torch.device] = set()
+"""Devices on which recording failed once: it is not tried again, since torch 2.11 does not get over it well."""
+
+
 def record(run: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:
     """Record what a function does on a GPU, and return what replays it; the function itself on another device.
 
@@ -128,27 +133,40 @@ def record(run: Callable[[], Tensor], device: torch.device) -> Callable[[], Tens
     Returns:
         a function that returns a copy of the result. Where a GPU refuses to record, ``run`` itself, with a warning.
     """
-    if device.type != "cuda":
+    if device.type != "cuda" or device in _REFUSED:
         return run
     try:
         return _graph(run, device)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
+        _REFUSED.add(device)
         warnings.warn(f"a decoding step could not be recorded ({error}); its kernels are started singly", stacklevel=3)
         return run
 
 
 def _graph(run: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:
-    """Record ``run`` as a CUDA graph. Running it before lets libraries set up what they set up at a first call."""
-    stream = torch.cuda.Stream(device)
-    stream.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(stream):
-        run()
-    torch.cuda.current_stream(device).wait_stream(stream)
+    """Record ``run`` as a CUDA graph. Running it before lets libraries set up what they set up at a first call.
+
+    By hand, since ``torch.cuda.graph`` empties the whole allocator's cache before each recording, records on the
+    current device, which may be another, and stays on its stream where a recording fails. Other threads may go on
+    using the GPU meanwhile.
+    """
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        result = run()
+    with torch.cuda.device(device):
+        before, stream = torch.cuda.current_stream(device), torch.cuda.Stream(device)
+        stream.wait_stream(before)
+        with torch.cuda.stream(stream):
+            run()
+            stream.synchronize()
+            graph.capture_begin(capture_error_mode="thread_local")
+            try:
+                result = run()
+            except BaseException:
+                end_failed_recording(graph, device)
+                raise
+            graph.capture_end()
+        before.wait_stream(stream)
 
     def replay() -> Tensor:
         graph.replay()

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from longsum_lib.models.core.step.documents import MOST_ROWS, DocumentKeys
+from longsum_lib.upstream.torch import without_cudnn
 
 if TYPE_CHECKING:
     from longsum_lib.models.core.step.decoder import StepDecoder
@@ -179,7 +180,8 @@ class Rows:
             rows, places = where.place
             own[rows, :, :, places] = joint[:, 1:]
         key, value = own[:, 0, :, : where.keys], own[:, 1, :, : where.keys]
-        return F.scaled_dot_product_attention(joint[:, 0, :, None], key, value, where.scores, scale=scale)
+        with without_cudnn(key.device):
+            return F.scaled_dot_product_attention(joint[:, 0, :, None], key, value, where.scores, scale=scale)
 
     def attend_documents(self, layer: int, query: Tensor) -> Tensor:
         """Attend from ``(rows, heads, dim)`` to each row's document; ``(rows, heads · dim)``."""
