@@ -1,14 +1,21 @@
 """FlexAttention's block lists and rule, run unfused on the CPU, against the oracle."""
 
+import functools
+import inspect
 import shutil
 
 import pytest
 import torch
 from agreement import random_mask
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from longsum_lib.attention import patterns, sliding_window_attention
+from longsum_lib.attention.sliding_window import attention as sliding_window
+from longsum_lib.attention.sliding_window import flex
 from longsum_lib.attention.sliding_window.attention import Task
 from longsum_lib.attention.sliding_window.flex import BLOCK, block_mask
+from longsum_lib.upstream.torch import compiled_whole
+from tools.pretend_gpu import pretended_gpu
 
 
 @pytest.mark.parametrize("length", [1, 100, 300, 513])
@@ -57,20 +64,53 @@ def test_the_listed_blocks_are_those_that_hold_a_visible_pair(window):
 
 
 def test_where_it_was_only_our_choice_a_failure_falls_back_to_blocks(monkeypatch):
-    from longsum_lib.attention.sliding_window import attention as sliding_window
-    from longsum_lib.attention.sliding_window import flex
-
     def fail(*arguments, **options):
         raise RuntimeError("no compiler here")
 
+    refused = set()
+    monkeypatch.setattr(sliding_window, "_REFUSED", refused)
     monkeypatch.setattr(flex, "flex_sliding_window", fail)
-    monkeypatch.setattr(sliding_window, "choose_backend", lambda *_: "flex")
+    choose = sliding_window.choose_backend
+    monkeypatch.setattr(sliding_window, "choose_backend", lambda query, _: "blocked" if refused else "flex")
     query, key, value = torch.randn(3, 1, 2, 40, 16)
     with pytest.warns(UserWarning, match="no compiler here"):
         out = sliding_window_attention(query, key, value, window=3)
     torch.testing.assert_close(out, sliding_window_attention(query, key, value, window=3, backend="reference"))
+    sliding_window_attention(query, key, value, window=3)  # it is not tried again, and there is no other warning
+    with pretended_gpu((9, 0)):
+        there = query.to("cuda")
+        assert choose(there) == "flex"
+        refused.add(sliding_window._kind(there))
+        assert choose(there) == "blocked"
+        assert choose(there.half()) == "flex"
     with pytest.raises(RuntimeError, match="no compiler here"):
         sliding_window_attention(query, key, value, window=3, backend="flex")
+
+
+def test_beyond_the_limit_of_kinds_it_fails_and_does_not_run_uncompiled(monkeypatch):
+    """torch would run it uncompiled, which makes the whole score matrix, and say nothing."""
+    counter = CompileCounterWithBackend("eager")
+    compile_ = torch.compile
+
+    @functools.wraps(compile_)
+    def counting(*args, **options):
+        return compile_(*args, backend=counter, **options)
+
+    monkeypatch.setattr(torch, "compile", counting)
+    monkeypatch.setattr(flex, "_compiled", functools.cache(lambda: compiled_whole(flex.flex_attention, 64)))
+    limited = "recompile_limit" in inspect.signature(compile_).parameters
+    torch.compiler.reset()
+    kinds = range(1, 13)  # numbers of heads; torch's own limit is 8
+    done = 0
+    for heads in kinds:
+        x = torch.randn(1, heads, 40, 16)
+        try:
+            sliding_window_attention(x, x, x, window=3, backend="compiled")
+        except Exception:
+            break
+        done += 1
+    assert done == counter.frame_count == (len(kinds) if limited else 8)
+    torch.compiler.reset()
 
 
 def test_what_it_cannot_do_is_refused():

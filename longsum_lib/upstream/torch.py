@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import platform
 import threading
 from collections.abc import Callable, Iterator
@@ -124,6 +125,19 @@ def _operator(space: str, name: str, *arguments: str) -> Callable[..., Any] | No
     schemas = [getattr(packet, overload)._schema for overload in packet.overloads()]
     known = any(set(arguments) <= {argument.name for argument in schema.arguments} for schema in schemas)
     return packet if known else None
+
+
+def compiled_whole(function: Callable[..., Result], kinds: int) -> Callable[..., Result]:
+    """Compile a function as one graph, for so many kinds of arguments where torch lets one say so (from 2.13 on).
+
+    Before, it is torch's own limit, eight. A call beyond the limit raises an error.
+    """
+    import torch
+
+    limited = "recompile_limit" in inspect.signature(torch.compile).parameters
+    options: dict[str, Any] = {"recompile_limit": kinds} if limited else {}
+    compiled: Callable[..., Result] = torch.compile(function, fullgraph=True, **options)
+    return compiled
 
 
 def end_failed_recording(graph: torch.cuda.CUDAGraph, device: torch.device) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from longsum_lib.attention.engine.kernels import fused_cuda
+from longsum_lib.attention.sliding_window import attention as sliding_window
 from longsum_lib.models.core.step import recorded
 
 # ``LONGSUM_GPU=pretended`` pretends one where there is one, too.
@@ -32,7 +33,7 @@ def card(request):
         return
     from tools.pretend_gpu import pretended_gpu
 
-    for refused in (fused_cuda._REFUSED, recorded._REFUSED):
+    for refused in (fused_cuda._REFUSED, recorded._REFUSED, sliding_window._REFUSED):
         refused.clear()
     marker = request.node.get_closest_marker("card")
     with pretended_gpu(marker.args[0] if marker else (7, 5)) as card:

@@ -156,9 +156,18 @@ class Task:
         return None if self.padding is None else self.padding[:, self.offset : self.offset + rows]
 
 
+_Kind = tuple[torch.device, torch.dtype, int, int]
+_REFUSED: set[_Kind] = set()
+"""Devices, formats, head counts and head sizes for which FlexAttention failed once: blocks from then on."""
+
+
+def _kind(query: Tensor) -> _Kind:
+    return query.device, query.dtype, query.shape[1], query.shape[3]
+
+
 def choose_backend(query: Tensor, dropout: float = 0.0) -> str:
     """Name the backend that ``"auto"`` takes: FlexAttention on GPUs from Ampere on, else the blocked engine."""
-    if query.device.type != "cuda" or dropout or tracing():
+    if query.device.type != "cuda" or dropout or tracing() or _kind(query) in _REFUSED:
         return "blocked"
     major, _ = torch.cuda.get_device_capability(query.device)
     return "flex" if major >= 8 and query.shape[-1] in (16, 32, 64, 128, 256) else "blocked"
@@ -173,6 +182,7 @@ def _try_flex(backend: str, query: Tensor, key: Tensor, value: Tensor, task: Tas
     except Exception as error:  # compilers fail in many ways, by toolchain and by card
         if backend != "auto":
             raise
+        _REFUSED.add(_kind(query))
         warnings.warn(f"FlexAttention failed ({error}); going on with backend='blocked'", stacklevel=3)
         return None
 

@@ -17,6 +17,7 @@ from torch.nn.attention.flex_attention import AuxRequest, BlockMask, flex_attent
 
 from longsum_lib.attention.arguments import check_backend
 from longsum_lib.attention.window_patterns import documents_of
+from longsum_lib.upstream.torch import compiled_whole
 
 if TYPE_CHECKING:
     from longsum_lib.attention.sliding_window.attention import Task
@@ -71,10 +72,15 @@ def _capped(softcap: float | None) -> Callable[..., Tensor] | None:
     return lambda score, b, h, i, j: softcap * torch.tanh(score / softcap)
 
 
+# Formats, head counts, head sizes, options: each of them is compiled for anew. torch stops after eight.
+KINDS = 64
+
+
 @cache
 def _compiled() -> Callable[..., Any]:
-    # Not dynamic=True: torch 2.13 then writes C++ for a CPU that its compiler refuses from the second length on.
-    return torch.compile(flex_attention)
+    # Not dynamic=True: torch 2.13 then writes C++ for a CPU that its compiler refuses from the second length on. As a
+    # full graph, since torch would else run it uncompiled beyond its limit, without a word: the whole score matrix.
+    return compiled_whole(flex_attention, KINDS)
 
 
 def block_mask(query: Tensor, keys: int, task: Task) -> BlockMask:
