@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
+import functools
 import gc
 import json
 import statistics
@@ -121,16 +122,24 @@ class Bench:
         return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
-def _pair(bench: Bench, train: bool = False) -> dict[str, torch.nn.Module]:
+@functools.cache
+def _made(bench: Bench) -> dict[str, torch.nn.Module]:
     import transformers
 
     from longsum_lib import LEDForConditionalGeneration
 
     torch.manual_seed(SEED)
-    ours = LEDForConditionalGeneration(bench.sizes.config())
-    theirs = transformers.LEDForConditionalGeneration(bench.sizes.config())
+    with torch.device(bench.device):  # random weights are drawn there, in a moment
+        ours = LEDForConditionalGeneration(bench.sizes.config())
+        theirs = transformers.LEDForConditionalGeneration(bench.sizes.config())
     theirs.load_state_dict(ours.state_dict(), strict=False)
-    return {n: m.to(bench.device, bench.dtype).train(train) for n, m in ((OURS, ours), (THEIRS, theirs))}
+    return {name: model.to(bench.device, bench.dtype) for name, model in ((OURS, ours), (THEIRS, theirs))}
+
+
+def _pair(bench: Bench, train: bool = False) -> dict[str, torch.nn.Module]:
+    """Ours and transformers' class with the same weights, made once for all cases of a format."""
+    with torch.inference_mode(False):
+        return {name: copy.deepcopy(model).train(train) for name, model in _made(bench).items()}
 
 
 def _document(bench: Bench, length: int) -> dict[str, torch.Tensor]:
@@ -258,8 +267,8 @@ def measure(
             try:
                 found = case(Bench(torch.device(device), DTYPES[dtype], sizes))
                 rows += [{"dtype": dtype, **row} for row in found]
-            except (RuntimeError, NotImplementedError) as error:  # a card without bf16, too little memory
-                rows.append({"dtype": dtype, "failed": str(error).splitlines()[0]})
+            except Exception as error:  # a card without bf16, too little memory; the other cases go on
+                rows.append({"dtype": dtype, "failed": f"{type(error).__name__}: {str(error).splitlines()[:1]}"})
             with contextlib.suppress(RuntimeError):
                 torch.cuda.empty_cache()
         yield name, rows

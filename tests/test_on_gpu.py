@@ -48,6 +48,12 @@ def test_without_a_gpu_it_says_so(monkeypatch, capsys):
     assert "finds no CUDA device here" in capsys.readouterr().out
 
 
+def test_a_chosen_card_is_the_only_one():
+    assert on_gpu.one_device("cuda", {"A": "b"}) == ("cuda", {"A": "b"})
+    assert on_gpu.one_device("cuda:1", {}) == ("cuda", {"CUDA_VISIBLE_DEVICES": "1"})
+    assert on_gpu.one_device("cuda:1", {"CUDA_VISIBLE_DEVICES": "3,5"}) == ("cuda", {"CUDA_VISIBLE_DEVICES": "5"})
+
+
 def test_a_notebook_runs_without_jupyter(tmp_path):
     cells = [
         {"cell_type": "markdown", "source": ["# 1. x"]},

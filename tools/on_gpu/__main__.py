@@ -66,10 +66,28 @@ def device_name(device: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", torch.cuda.get_device_name(device).lower()).strip("-")
 
 
+def one_device(device: str, environment: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """Let what is run see the chosen card alone, as ``cuda``: events, waits and counters are of the current device.
+
+    Example:
+        >>> one_device("cuda:1", {})
+        ('cuda', {'CUDA_VISIBLE_DEVICES': '1'})
+        >>> one_device("cuda:0", {"CUDA_VISIBLE_DEVICES": "3,5"})
+        ('cuda', {'CUDA_VISIBLE_DEVICES': '3'})
+    """
+    kind, _, number = device.partition(":")
+    if not number:
+        return device, environment
+    visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    chosen = visible[int(number)] if visible != [""] else number
+    return kind, environment | {"CUDA_VISIBLE_DEVICES": chosen}
+
+
 def run_all(options: argparse.Namespace, name: str) -> list[Part]:
     """Run the chosen parts; each gets its share of what is left."""
     end = time.monotonic() + options.seconds
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "MPLBACKEND": "Agg"}
+    options.device, environment = one_device(options.device, environment)
     if options.device == "cpu":
         environment["LONGSUM_GPU"] = "pretended"
     done = []
