@@ -22,11 +22,11 @@ MEBIBYTE = 2**20
 STREAMING = ("led", "pegasus_x", "longt5_local", "longt5_tglobal", "bigbird_pegasus")
 """Encoders whose layers long inputs pass in runs of rows, see longsum_lib.models.core.streaming."""
 
-ROWS_PER_CALL = 4096  # queries of one attention call, see longsum_lib.attention.engine.pieces
-ROWS_PER_CHUNK = 512  # rows of a feed-forward chunk, see longsum_lib.models.core.states
+ROWS_PER_CALL = {"cpu": 4096, "gpu": 8192}  # queries of one attention call, see longsum_lib.attention.engine.pieces
+ROWS_PER_CHUNK = {"cpu": 512, "gpu": 4096}  # rows of a feed-forward chunk, see longsum_lib.models.core.states
 ROWS_PER_STEP = {"cpu": 2048, "gpu": 16384}  # rows that stream through a layer, see longsum_lib.models.core.streaming
-SCORES_PER_CALL = 2**26  # on a GPU, where the plain kernel stores them: see longsum_lib.attention.engine.plan
 SCORES_OF_A_HEAD = 2**17  # in bf16 on a CPU, see longsum_lib.attention.engine.kernels.half_cpu
+WORTH_WHILE = 256  # far transient tokens, see longsum_lib.attention.transient_global.far
 WORKSPACE = {"cpu": 20 * MEBIBYTE, "gpu": 512 * MEBIBYTE}
 """What is taken beside tensors. CPU: by the matrix library and the allocator, measured. GPU: by CUDA, an estimate."""
 
@@ -145,8 +145,8 @@ CONSTANTS = (
         "ROWS_PER_CALL",
         "ROWS_PER_CHUNK",
         "ROWS_PER_STEP",
-        "SCORES_PER_CALL",
         "SCORES_OF_A_HEAD",
+        "WORTH_WHILE",
         "WORKSPACE",
         "BITS",
         "FIRST_CAPACITY",
@@ -238,17 +238,21 @@ def _whole_bytes(m: Numbers) -> float:
     out = 4 * copies * m["inner"] / m["d_model"]  # query, key, value and context
     if m["family"] == "lsg":
         out += 2 * copies / m["sparsity_factor"] if m["sparsity_factor"] else 0
-    elif m["family"] in ("pegasus_x", "bigbird_pegasus", "full"):
-        out += copies
+    elif m["family"] != "led":
+        out += copies  # normalized states
     feeding = copies * m["inner"] / m["d_model"] + _chunk_bytes(m)
     return max(out + _call_bytes(m, m["length"]), feeding)
 
 
 def _chunk_bytes(m: Numbers) -> float:
-    """Temporaries of a chunk of the feed-forward block: its inner states before and after the activation."""
-    rows = min(m["batch"] * m["length"], ROWS_PER_CHUNK)
+    """Temporaries of a chunk of the feed-forward block: its inner states before and after the activation.
+
+    Beside them the chunk exists three or four times; a gate's activation is made in steps.
+    """
+    rows = min(m["batch"] * m["length"], ROWS_PER_CHUNK[m["device"]])
     widened = _widened_bytes(m, rows, m["ffn"], m["d_model"]) if by_torch(m) else 0
-    return rows * (products_of_ffn(m) * m["ffn"] + 2 * m["d_model"]) * m["bytes_per_number"] + widened
+    inner, own = 4 if m["gated"] else 2, 3 if m["family"] == "led" else 4
+    return rows * (inner * m["ffn"] + own * m["d_model"]) * m["bytes_per_number"] + widened
 
 
 def _widened_bytes(m: Numbers, rows: float, inputs: float, outputs: float) -> float:
@@ -261,14 +265,19 @@ def _widened_bytes(m: Numbers, rows: float, inputs: float, outputs: float) -> fl
 
 def _call_bytes(m: Numbers, rows: float) -> float:
     """Temporaries of an attention call: its output and that of the call before; the scores where they are stored."""
-    call = min(rows, ROWS_PER_CALL)
-    output = (2 if rows > ROWS_PER_CALL else 1) * call * m["inner"] * m["bytes_per_number"]
+    most = ROWS_PER_CALL[m["device"]]
+    call = min(rows, most)
+    output = (2 if rows > most else 1) * call * m["inner"] * m["bytes_per_number"]
     scores: float = 0
-    if m["device"] == "gpu":  # fp32, three at a time: scores, shifted, exponentials
-        scores = 12 * min(SCORES_PER_CALL, m["heads"] * call * keys_per_query(m))
-    elif m["bytes_per_number"] == 2 and m["half"] and not m["fp16"] and not is_t5(m) and m["family"] != "led":
+    brain = m["device"] == "cpu" and m["bytes_per_number"] == 2 and m["half"] and not m["fp16"]
+    if brain and not is_t5(m) and m["family"] != "led":
         # T5's biases are added by the fused kernel; LED's peak is where its next keys are laid out.
         scores = 2 * m["heads"] * min(SCORES_OF_A_HEAD, call * keys_per_query(m))
+    if m["device"] == "gpu" and m["family"] == "longt5_tglobal":
+        # Biases of transient tokens, laid out for the kernel; those so far away that they share one have none.
+        groups = rows / m["block_size"]
+        near = min(m["length"] / m["block_size"], groups + WORTH_WHILE)
+        scores = m["heads"] * min(groups, most / 4) * near * m["bytes_per_number"]
     return output + scores + rows * m["heads"] * 4
 
 

@@ -16,7 +16,7 @@ from longsum_lib.attention.engine.attend import block_attention
 from longsum_lib.attention.engine.kernels import half_cpu
 from longsum_lib.attention.engine.key_sets import GrowingKeySet, KeySet
 from longsum_lib.attention.engine.opaque import opaque
-from longsum_lib.attention.engine.pieces import ROWS_PER_CALL, Documents
+from longsum_lib.attention.engine.pieces import Documents, most_rows
 from longsum_lib.upstream.torch import tracing
 
 # Queries in a block where all keys before it are seen; scores that are stored make smaller ones.
@@ -84,7 +84,7 @@ def band_key_sets(
     all_before, all_behind = left >= offset + rows - 1, right >= keys - 1 - offset
     most = max(32, STORED_SCORES // max(1, query.shape[1] * keys)) if stores_scores else CAUSAL_BLOCK
     if all_before and all_behind:
-        size = min(rows, most if stores_scores else ROWS_PER_CALL)
+        size = min(rows, most if stores_scores else most_rows(query.device))
         return [KeySet(key, value, max(1, size), attend=padding)]
     if not all_before or right >= rows:
         left, right = min(left, offset + rows), min(right, keys)

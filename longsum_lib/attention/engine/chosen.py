@@ -34,7 +34,7 @@ class Chosen(Layout):
     table: Tensor
     heads: int
     keys: int
-    rows_per_call: ClassVar[int] = ROWS_PER_COPY
+    rows_per_call: ClassVar[int | None] = ROWS_PER_COPY
 
     def pieces(self, queries: Span, visible: Span, rows_per_call: int = ROWS_PER_CALL) -> Iterator[Piece]:
         """See :class:`.layouts.Layout`: as if all blocks saw the same ``width`` keys."""

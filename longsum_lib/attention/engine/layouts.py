@@ -31,12 +31,12 @@ class Layout(ABC):
     Attributes:
         block_size: queries in a block.
         width: keys in a whole window; where windows grow, in the largest there can be.
-        rows_per_call: most queries in a kernel call, unless a block has more.
+        rows_per_call: most queries in a kernel call, unless a block has more; ``None`` = as many as suit the device.
     """
 
     block_size: int
     width: int
-    rows_per_call: ClassVar[int] = ROWS_PER_CALL
+    rows_per_call: ClassVar[int | None] = None
 
     @abstractmethod
     def pieces(self, queries: Span, visible: Span, rows_per_call: int = ROWS_PER_CALL) -> Iterator[Piece]:

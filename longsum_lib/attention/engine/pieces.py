@@ -13,6 +13,13 @@ from longsum_lib.attention.engine.facts import fact
 # Rows of queries handled by one kernel call. 4,096 rows of 12 heads of 64 are 12 MiB: small enough that the
 # allocator reuses the pages of the call before, large enough that the call itself costs nothing.
 ROWS_PER_CALL = 4096
+# A GPU has no use for small calls: each is a few kernels that the processor starts one by one.
+ROWS_PER_CALL_ON_GPU = 8192
+
+
+def most_rows(device: torch.device) -> int:
+    """Return how many rows of queries one kernel call handles on a device."""
+    return ROWS_PER_CALL if device.type == "cpu" else ROWS_PER_CALL_ON_GPU
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from longsum_lib.attention.engine.key_sets import Keys
-from longsum_lib.attention.engine.pieces import Documents, Piece, real_spans
+from longsum_lib.attention.engine.pieces import Documents, Piece, most_rows, real_spans
 
 # A kernel that stores scores is given so many of them at a time: 16 MiB stay near the processor's cache.
 SCORES_PER_CALL = 2**22
@@ -44,6 +44,7 @@ class Plan:
     ) -> None:
         batch, self._heads, length, _ = query.shape
         self._scores = SCORES_PER_CALL if query.device.type == "cpu" else SCORES_PER_CALL_ON_GPU
+        self._rows = most_rows(query.device)
         self._documents = documents
         self.layouts = [keys.layout for keys in sets]
         self._asking = [keys.asking for keys in sets]
@@ -85,7 +86,7 @@ class Plan:
             first, end = document
             visible = visible.cut(first, end)
             queries = queries.cut(first - self._documents.offset, end - self._documents.offset)
-        rows = layout.rows_per_call
+        rows = layout.rows_per_call or self._rows
         if stores_scores or (visible.holes and self._biased[index]):
             rows = min(rows, self._scores // (self._heads * layout.width))
         for piece in layout.pieces(queries, visible, rows):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from longsum_lib.attention.engine.facts import fact
 from longsum_lib.attention.engine.key_sets import KeySet
-from longsum_lib.attention.engine.pieces import ROWS_PER_CALL
+from longsum_lib.attention.engine.pieces import most_rows
 
 
 def global_positions(is_global: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,7 +78,7 @@ class GlobalKeys:
     def as_key_set(self, window: int, length: int, first: int = 0, right: int | None = None) -> KeySet:
         """Key set for ``length`` queries from position ``first`` on; the window counts near pairs already."""
         right = window if right is None else right
-        rows = max(1, min(length, ROWS_PER_CALL))
+        rows = max(1, min(length, most_rows(self.key.device)))
         blocks = -(-length // rows)
         query = first + torch.arange(blocks * rows, device=self.key.device).view(1, blocks, rows, 1)
         ahead = self.positions[:, None, None, :] - query

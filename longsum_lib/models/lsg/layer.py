@@ -13,7 +13,7 @@ from longsum_lib.attention.lsg.sparse import Hashes
 from longsum_lib.models.core.embedding import check_heads
 from longsum_lib.models.core.feed_forward import FeedForward
 from longsum_lib.models.core.looking import Freedom
-from longsum_lib.models.core.states import ROWS_PER_CHUNK, by_chunks, clamp_half, dropout, merge_heads, split_heads
+from longsum_lib.models.core.states import by_chunks, clamp_half, dropout, merge_heads, rows_per_chunk, split_heads
 from longsum_lib.models.lsg.fields import LSGFields
 
 
@@ -85,18 +85,20 @@ def project(states: Tensor, projections: Sequence[nn.Module], norm: nn.Module | 
     """Normalize and project ``(batch, length, d_model)``; where nobody looks no whole normalized copy is made."""
     if norm is None:
         return [projection(states) for projection in projections]
-    if freedom is Freedom.WHOLE or states.shape[1] <= ROWS_PER_CHUNK:
+    step = rows_per_chunk(states)
+    if freedom is Freedom.WHOLE or states.shape[1] <= step:
         states = norm(states)
         return [projection(states) for projection in projections]
     out: list[Tensor] = []
     for batch in range(states.shape[0]):
-        for first in range(0, states.shape[1], ROWS_PER_CHUNK):
-            rows = (slice(batch, batch + 1), slice(first, first + ROWS_PER_CHUNK))
+        for first in range(0, states.shape[1], step):
+            rows = (slice(batch, batch + 1), slice(first, first + step))
             normed = norm(states[rows])
             parts = [projection(normed) for projection in projections]
             out = out or [part.new_empty(*states.shape[:2], part.shape[-1]) for part in parts]
-            for target, part in zip(out, parts, strict=True):
-                target[rows] = part
+            for target in reversed(out):
+                target[rows] = parts.pop()
+            del normed  # else it lives while the next chunk is normalized
     return out
 
 

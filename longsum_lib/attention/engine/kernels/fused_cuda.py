@@ -86,8 +86,8 @@ class FusedCUDA:
         if mask is not None and may_be_empty:
             # What the kernel reports for a row without keys is not specified.
             empty = (mask == -torch.inf).all(-1)
-            total = total.masked_fill(empty, -torch.inf)
-            out = out.masked_fill(empty.unsqueeze(-1), 0.0)
+            total = total.masked_fill_(empty, -torch.inf)
+            out = out.masked_fill_(empty.unsqueeze(-1), 0.0)
         return out, total
 
     def backward(

@@ -1,7 +1,7 @@
 // longsum_lib/budget/formulas.py once more, formula by formula; tests/test_cost_calculator.py holds both equal.
 
 const COST = (() => {
-  const { DEFAULTS, STREAMING, ROWS_PER_CALL, ROWS_PER_CHUNK, ROWS_PER_STEP, SCORES_PER_CALL, SCORES_OF_A_HEAD,
+  const { DEFAULTS, STREAMING, ROWS_PER_CALL, ROWS_PER_CHUNK, ROWS_PER_STEP, SCORES_OF_A_HEAD, WORTH_WHILE,
     WORKSPACE, BITS, FIRST_CAPACITY, MOST_ROWS, FUSED_ROWS, FEW_ROWS, NUMBERS_AT_ONCE, ROWS_AT_ONCE, LONGEST } =
     __COST_CONSTANTS__;
 
@@ -86,15 +86,16 @@ const COST = (() => {
     const copies = copyBytes(m);
     let out = (4 * copies * m.inner) / m.d_model;
     if (m.family === "lsg") out += m.sparsity_factor ? (2 * copies) / m.sparsity_factor : 0;
-    else if (["pegasus_x", "bigbird_pegasus", "full"].includes(m.family)) out += copies;
+    else if (m.family !== "led") out += copies;
     const feeding = (copies * m.inner) / m.d_model + chunkBytes(m);
     return Math.max(out + callBytes(m, m.length), feeding);
   }
 
   function chunkBytes(m) {
-    const rows = Math.min(m.batch * m.length, ROWS_PER_CHUNK);
+    const rows = Math.min(m.batch * m.length, ROWS_PER_CHUNK[m.device]);
     const widened = byTorch(m) ? widenedBytes(m, rows, m.ffn, m.d_model) : 0;
-    return rows * (productsOfFfn(m) * m.ffn + 2 * m.d_model) * m.bytes_per_number + widened;
+    const [inner, own] = [m.gated ? 4 : 2, m.family === "led" ? 3 : 4];
+    return rows * (inner * m.ffn + own * m.d_model) * m.bytes_per_number + widened;
   }
 
   function widenedBytes(m, rows, inputs, outputs) {
@@ -104,16 +105,16 @@ const COST = (() => {
   }
 
   function callBytes(m, rows) {
-    const call = Math.min(rows, ROWS_PER_CALL);
-    const output = (rows > ROWS_PER_CALL ? 2 : 1) * call * m.inner * m.bytes_per_number;
-    const pairs = call * keysPerQuery(m);
-    const half = m.bytes_per_number === 2 && m.half && !m.fp16 && !isT5(m) && m.family !== "led";
-    const scores =
-      m.device === "gpu"
-        ? 12 * Math.min(SCORES_PER_CALL, m.heads * pairs)
-        : half
-          ? 2 * m.heads * Math.min(SCORES_OF_A_HEAD, pairs)
-          : 0;
+    const most = ROWS_PER_CALL[m.device];
+    const call = Math.min(rows, most);
+    const output = (rows > most ? 2 : 1) * call * m.inner * m.bytes_per_number;
+    const brain = m.device === "cpu" && m.bytes_per_number === 2 && m.half && !m.fp16;
+    const stored = brain && !isT5(m) && m.family !== "led";
+    const groups = m.device === "gpu" && m.family === "longt5_tglobal" ? rows / m.block_size : 0;
+    const near = groups && Math.min(m.length / m.block_size, groups + WORTH_WHILE);
+    const scores = stored
+      ? 2 * m.heads * Math.min(SCORES_OF_A_HEAD, call * keysPerQuery(m))
+      : m.heads * Math.min(groups, most / 4) * near * m.bytes_per_number;
     return output + scores + rows * m.heads * 4;
   }
 
