@@ -36,12 +36,12 @@ def test_agrees_with_the_oracle(length, mask):
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 def test_compiled_for_a_cpu_it_agrees_with_the_oracle_at_any_length():
-    for length in (300, 513, 131):  # compiled for the first, then for all others
+    for length, window in ((300, 40), (513, 40), (131, 17)):  # compiled for the first, then for all others
         query, key, value = torch.randn(3, 2, 2, length, 16)
         padding = random_mask("right", 2, length)
         is_global = torch.zeros(2, length, dtype=torch.bool)
         is_global[:, 0] = True
-        options = {"window": 40, "padding": padding, "is_global": is_global}
+        options = {"window": window, "padding": padding, "is_global": is_global}
         with torch.no_grad():
             expected = sliding_window_attention(query, key, value, backend="reference", **options)
             out = sliding_window_attention(query, key, value, backend="compiled", **options)
@@ -56,11 +56,35 @@ def test_the_listed_blocks_are_those_that_hold_a_visible_pair(window):
     blocks = -(-length // BLOCK)
     mask = block_mask(torch.zeros(1, 1, length, 16), length, Task(window, window, 0, is_global, None, 1.0))
     listed = torch.zeros(blocks, blocks, dtype=torch.bool)
+    whole = torch.zeros(blocks, blocks, dtype=torch.bool)
     for row in range(blocks):
         listed[row, mask.kv_indices[0, 0, row, : mask.kv_num_blocks[0, 0, row]].long()] = True
+        whole[row, mask.full_kv_indices[0, 0, row, : mask.full_kv_num_blocks[0, 0, row]].long()] = True
+    assert not (listed & whole).any()
     sees = patterns.window(length, window) | is_global  # global rows are overwritten later
     sees = torch.nn.functional.pad(sees, (0, blocks * BLOCK - length, 0, blocks * BLOCK - length))
-    assert torch.equal(listed, sees.view(blocks, BLOCK, blocks, BLOCK).any(3).any(1))
+    tiles = sees.view(blocks, BLOCK, blocks, BLOCK)
+    assert torch.equal(listed | whole, tiles.any(3).any(1))
+    # Rows and keys that do not exist do not count, but no block with such keys is called whole.
+    exists = (torch.arange(blocks * BLOCK) < length).view(1, 1, blocks, BLOCK)
+    rows = exists.view(blocks, BLOCK, 1, 1)
+    assert torch.equal(whole, ((tiles | ~rows) & exists).all(3).all(1))
+
+
+def test_one_compilation_serves_all_windows_and_masks(monkeypatch):
+    counter = CompileCounterWithBackend("eager")
+    monkeypatch.setattr(flex, "_compiled", functools.cache(lambda: torch.compile(flex.flex_attention, backend=counter)))
+    torch.compiler.reset()
+    with torch.no_grad():
+        for window in range(3, 40, 3):
+            query, key, value = torch.randn(3, 2, 2, 300, 16)
+            is_global = torch.rand(2, 300) < 0.02
+            options = {"window": (window, window // 2), "padding": random_mask("right", 2, 300), "is_global": is_global}
+            expected = sliding_window_attention(query, key, value, backend="reference", **options)
+            out = sliding_window_attention(query, key, value, backend="compiled", **options)
+            torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
+    assert counter.frame_count == 1
+    torch.compiler.reset()
 
 
 def test_where_it_was_only_our_choice_a_failure_falls_back_to_blocks(monkeypatch):

@@ -38,7 +38,12 @@ def flex_attention(
     scores = (query.to(work) @ key.to(work).transpose(-1, -2)) * (dim**-0.5 if scale is None else scale)
     if score_mod is not None:
         scores = score_mod(scores, *places)
-    seen = block_mask.mask_mod(*places).expand(batch, heads, length, keys) & listed(block_mask, length, keys)
+    pairs = (batch, heads, length, keys)
+    partial = listed(block_mask.kv_indices, block_mask.kv_num_blocks, block_mask.BLOCK_SIZE, length, keys)
+    seen = block_mask.mask_mod(*places).expand(pairs) & partial
+    if block_mask.full_kv_indices is not None:  # where the rule is not asked
+        whole = block_mask.full_kv_indices, block_mask.full_kv_num_blocks
+        seen = seen | listed(*whole, block_mask.BLOCK_SIZE, length, keys)
     scores = scores.masked_fill(~seen, -torch.inf)
     total = scores.logsumexp(-1)
     weights = (scores - total.clamp_min(torch.finfo(work).min).unsqueeze(-1)).exp()
@@ -46,11 +51,10 @@ def flex_attention(
     return out if return_aux is None else (out, SimpleNamespace(lse=total))
 
 
-def listed(block_mask: Any, length: int, keys: int) -> Tensor:
+def listed(indices: Tensor, counts: Tensor, size: tuple[int, int], length: int, keys: int) -> Tensor:
     """Return which pairs lie in a listed block, ``(batch, heads, length, keys)``."""
-    rows, columns = block_mask.BLOCK_SIZE
-    indices, counts = block_mask.kv_indices, block_mask.kv_num_blocks
+    rows, columns = size
     number = torch.arange(indices.shape[-1], device=indices.device)
-    chosen = torch.zeros((*indices.shape[:-1], indices.shape[-1]), dtype=torch.bool, device=indices.device)
+    chosen = torch.zeros(indices.shape, dtype=torch.bool, device=indices.device)
     chosen = chosen.scatter(-1, indices.long(), number < counts.unsqueeze(-1))
     return chosen.repeat_interleave(rows, -2)[..., :length, :].repeat_interleave(columns, -1)[..., :keys]

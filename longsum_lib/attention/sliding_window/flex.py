@@ -86,6 +86,11 @@ def _compiled() -> Callable[..., Any]:
 def block_mask(query: Tensor, keys: int, task: Task) -> BlockMask:
     """Return which blocks of keys each block of queries needs, and the rule for single pairs.
 
+    All that a mask says of a key is the first and the last query that sees it: a window, global keys, padding and
+    packed documents are runs of queries. So the rule reads two numbers a key, whatever was asked for, and is compiled
+    once; where all pairs of two blocks are seen, it is not asked at all. Rows of padding see what they see: they are
+    overwritten.
+
     Args:
         query: ``(batch, heads, length, head_dim)``; only shape and device count.
         keys: number of keys.
@@ -95,27 +100,42 @@ def block_mask(query: Tensor, keys: int, task: Task) -> BlockMask:
         time and memory ``O(batch · (length / 128)²)``: 128² flags and indices, 0.1 MiB, at 16,384 tokens.
     """
     batch, _, length, _ = query.shape
-    device, left, right, offset = query.device, task.left, task.right, task.offset
-    nothing = torch.zeros(batch, keys, dtype=torch.bool, device=device)
-    is_global = nothing if task.is_global is None else task.is_global
-    padding = ~nothing if task.padding is None else task.padding
-    document = None if task.cu_seqlens is None else documents_of(task.cu_seqlens)
+    device = query.device
+    first, last = seen_by(batch, length, keys, device, task)
 
     def rule(b: Tensor, h: Tensor, i: Tensor, j: Tensor) -> Tensor:
-        i = i + offset
-        near = (j >= i - left) & (j <= i + right)
-        near = near if document is None else near & (document[i] == document[j])
-        return near & padding[b, j] & padding[b, i] | is_global[b, j] & padding[b, j]
+        return (i >= first[b, j]) & (i <= last[b, j])
 
     blocks, key_blocks = -(-length // BLOCK), -(-keys // BLOCK)
-    first = torch.arange(blocks, device=device)[:, None] * BLOCK + offset  # of a block of queries
-    place = torch.arange(key_blocks, device=device)[None, :] * BLOCK
-    near = (place + BLOCK > first - left) & (place < first + BLOCK + right)
-    padded = torch.nn.functional.pad(is_global & padding, (0, key_blocks * BLOCK - keys))
-    wanted = near | padded.view(batch, 1, key_blocks, BLOCK).any(-1)  # (b, query blocks, key blocks)
-    wanted = wanted.expand(batch, blocks, key_blocks).unsqueeze(1)
-    order = wanted.int().argsort(dim=-1, descending=True, stable=True)  # wanted blocks first, in their order
-    counts = wanted.sum(-1)
+    start = torch.arange(blocks, device=device, dtype=torch.int32)[:, None] * BLOCK  # of a block of queries
+    end = (start + BLOCK - 1).clamp(max=length - 1)
+    rest = (0, key_blocks * BLOCK - keys)
+    firsts = torch.nn.functional.pad(first, rest, value=length).view(batch, 1, key_blocks, BLOCK)
+    lasts = torch.nn.functional.pad(last, rest, value=-1).view(batch, 1, key_blocks, BLOCK)
+    wanted = (firsts.amin(-1) <= end) & (lasts.amax(-1) >= start)  # (b, query blocks, key blocks)
+    whole = (firsts.amax(-1) <= start) & (lasts.amin(-1) >= end)
     return BlockMask.from_kv_blocks(
-        counts.int(), order.int(), BLOCK_SIZE=BLOCK, mask_mod=rule, seq_lengths=(length, keys)
+        *_listed(wanted & ~whole), *_listed(whole), BLOCK_SIZE=BLOCK, mask_mod=rule, seq_lengths=(length, keys)
     )
+
+
+def _listed(wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how many blocks are wanted in each row, and their numbers, wanted ones first, in their order."""
+    order = wanted.unsqueeze(1).int().argsort(dim=-1, descending=True, stable=True)
+    return wanted.unsqueeze(1).sum(-1).int(), order.int()
+
+
+def seen_by(batch: int, length: int, keys: int, device: torch.device, task: Task) -> tuple[Tensor, Tensor]:
+    """Return the first and the last query that sees each key, int32 ``(batch, keys)``; none where first > last."""
+    place = torch.arange(keys, device=device, dtype=torch.int32)
+    first, last = place - (task.right + task.offset), place + (task.left - task.offset)
+    if task.cu_seqlens is not None:
+        document = documents_of(task.cu_seqlens)
+        begins = task.cu_seqlens.to(torch.int32) - task.offset
+        first, last = first.maximum(begins[document]), last.minimum(begins[document + 1] - 1)
+    first, last = first.clamp(min=0).expand(batch, keys), last.clamp(max=length - 1).expand(batch, keys)
+    if task.is_global is not None:
+        first, last = first.masked_fill(task.is_global, 0), last.masked_fill(task.is_global, length - 1)
+    if task.padding is not None:
+        first, last = first.masked_fill(~task.padding, length), last.masked_fill(~task.padding, -1)
+    return first.contiguous(), last.contiguous()
