@@ -63,3 +63,24 @@ def test_a_notebook_runs_without_jupyter(tmp_path):
     file.write_text(json.dumps({"cells": cells}))
     done = on_gpu.run("x", ["-m", "tools.on_gpu.notebook", str(file)], 60, {"PYTHONPATH": str(on_gpu.ROOT)})
     assert done.lines == ["3"]
+
+
+def test_a_notebook_runs_up_to_the_cell_that_needs_what_is_missing(tmp_path):
+    sources = ["print('begun')", "import nothing_of_this_name", "print('not reached')"]
+    cells = [{"cell_type": "code", "source": [source]} for source in sources]
+    file = tmp_path / "a.ipynb"
+    environment = {"PYTHONPATH": str(on_gpu.ROOT)}
+    words = ["-m", "tools.on_gpu.notebook", str(file)]
+    file.write_text(json.dumps({"cells": cells, "metadata": {"longsum": {"needs": ["nothing_of_this_name"]}}}))
+    done = on_gpu.run("x", words, 60, environment)
+    assert done.outcome == "passed up to cell 1, which needs nothing_of_this_name"
+    assert "not reached" not in done.lines
+    file.write_text(json.dumps({"cells": cells, "metadata": {"longsum": {"needs": ["json"]}}}))
+    assert on_gpu.run("x", words, 60, environment).outcome == "failed (exit code 1)"
+
+
+def test_figures_are_words_without_ipython(tmp_path):
+    program = "from tools.on_gpu.notebook import show_as_text; show_as_text(); from longsum_lib import viz; "
+    program += "from matplotlib.figure import Figure; viz.show(Figure(), alt='a bar', caption='It stands.')"
+    done = on_gpu.run("x", ["-c", program], 60, {"PYTHONPATH": str(on_gpu.ROOT), "MPLBACKEND": "Agg"})
+    assert done.lines == ["Figure: a bar"]

@@ -17,12 +17,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+LACKING = "lacking:"  # a line that begins so says what a part did without
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = {"tests": 0.5, "benchmarks": 0.35, "notebooks": 0.15}
 """What is run, and which share of the time it may take."""
 NOTEBOOKS = ("15_summarize_on_a_gpu", "16_quantization", "17_fine_tuning")
-USED = ("torch", "transformers", "safetensors", "sentencepiece", "pytest", "bitsandbytes", "accelerate", "matplotlib")
-LINES = 15  # of what failed
+USED = ("torch", "transformers", "safetensors", "sentencepiece", "lazy_loader", "pytest", "peft")
+USED += ("bitsandbytes", "accelerate", "matplotlib", "ipython")
+LINES = 40  # of what a part says last
 
 
 @dataclass
@@ -49,6 +51,8 @@ def run(name: str, words: list[str], seconds: float, environment: dict[str, str]
         outcome = f"stopped after {seconds:.0f} s"
         text = "".join(part.decode(errors="replace") for part in (late.stdout, late.stderr) if part)
     lines = [line for line in text.splitlines() if line.strip()]
+    if done_without := [line for line in lines if line.startswith(LACKING)]:
+        outcome += f" {done_without[0].removeprefix(LACKING).strip()}"
     return Part(name, outcome, time.monotonic() - start, lines[-LINES:])
 
 
@@ -86,16 +90,19 @@ def one_device(device: str, environment: dict[str, str]) -> tuple[str, dict[str,
 def run_all(options: argparse.Namespace, name: str) -> list[Part]:
     """Run the chosen parts; each gets its share of what is left."""
     end = time.monotonic() + options.seconds
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "MPLBACKEND": "Agg"}
+    places = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))  # packages may be carried
+    environment = os.environ | {"PYTHONPATH": places, "HF_HUB_OFFLINE": "1", "MPLBACKEND": "Agg", "COLUMNS": "200"}
     options.device, environment = one_device(options.device, environment)
     if options.device == "cpu":
         environment["LONGSUM_GPU"] = "pretended"
-    done = []
+    done: list[Part] = []
     for number, part in enumerate(options.parts):
         rest = sum(PARTS[other] for other in options.parts[number:])
         seconds = (end - time.monotonic()) * PARTS[part] / rest
         done += RUNNERS[part](options, name, seconds, environment)
         print(f"{part}: {done[-1].outcome}, {done[-1].seconds:.0f} s", flush=True)
+        # After each part: a machine that is taken away leaves what was found.
+        (options.into / f"cuda-{name}.md").write_text(report(name, done), encoding="utf-8")
     return done
 
 
@@ -104,6 +111,7 @@ def run_tests(options: argparse.Namespace, name: str, seconds: float, environmen
     if importlib.util.find_spec("pytest") is None:
         return [Part("tests", "skipped: pytest is not installed", 0.0)]
     words = ["-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "--no-header", "tests/gpu"]
+    words += ["-rfE", "--tb=short", "--durations=10"]
     words += ["tests/test_kernels_cuda.py"] * (options.device != "cpu") + ["-k", options.only] * bool(options.only)
     return [run("tests", words, seconds, environment)]
 
@@ -169,9 +177,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.into.mkdir(parents=True, exist_ok=True)
     name = device_name(options.device)
     parts = run_all(options, name)
-    text = report(name, parts)
-    (options.into / f"cuda-{name}.md").write_text(text, encoding="utf-8")
-    print(text)
+    print(report(name, parts))
     return int(any(not part.outcome.startswith(("passed", "skipped")) for part in parts))
 
 

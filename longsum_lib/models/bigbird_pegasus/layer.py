@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import torch
@@ -64,7 +65,9 @@ class BlockSparseAttention(nn.Module):
         # Like transformers, no weight of the sparse pattern is dropped.
         dropout = self.dropout if self.training and task.is_short(states.shape[1]) else 0.0
         query, key, value = (split_heads(p(states), self.heads) for p in (self.query, self.key, self.value))
-        return merge_heads(big_bird_attention(query, key, value, **vars(task), padding=padding, dropout=dropout))
+        # Not `vars`, which torch 2.11 cannot trace.
+        sizes = {field.name: getattr(task, field.name) for field in dataclasses.fields(task)}
+        return merge_heads(big_bird_attention(query, key, value, **sizes, padding=padding, dropout=dropout))
 
     def stream(self, states: Tensor, padding: Tensor | None, norm: nn.Module) -> Iterator[tuple[int, int, Tensor]]:
         """Attend chunk by chunk, at inference: yield ``first``, ``end`` and the context ``(1, rows, d_model)``.
