@@ -260,7 +260,7 @@ def predict(
             :func:`.auto.load` has it.
         quantization: ``"int8"``, on a CPU beside bf16 by torch and with the token table, else by bitsandbytes;
             ``"nf4"``, ``"fp4"``; ``"nf4-plain"`` and ``"fp4-plain"`` without double quantization; None for none.
-        device: ``"cpu"``, or ``"gpu"``: derived from the code in the same way, but not measured on one.
+        device: ``"cpu"``, or ``"gpu"``: tested against the tensors of a pretended one, not measured on a card.
         half: Whether the CPU has instructions for bf16; without them products and temporaries are others.
 
     Returns:

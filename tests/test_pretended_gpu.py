@@ -1,5 +1,6 @@
 """The pretended GPU: it computes what the CPU computes, refuses what a GPU refuses, and counts waits and memory."""
 
+import copy
 import math
 import warnings
 
@@ -53,6 +54,17 @@ def test_modules_and_gradients(card):
     model(ids.to("cuda")).logsumexp(-1).sum().backward()
     assert model[0].weight.grad.is_cuda
     torch.testing.assert_close(model[0].weight.grad.cpu(), wanted)
+
+
+def test_a_copied_module_stays_there(card):
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)).to("cuda")
+    model[1].weight = model[0].weight
+    other = copy.deepcopy(model)
+    assert all(isinstance(p, torch.nn.Parameter) and p.is_cuda for p in other.parameters())
+    assert other[1].weight is other[0].weight is not model[0].weight
+    with torch.no_grad():
+        other[0].weight.zero_()
+    assert float(model[0].weight.detach().abs().sum()) > 0
 
 
 def test_a_gradient_crosses_from_card_to_cpu(card):

@@ -31,6 +31,8 @@ _WAITING = {
 }
 # What may take tensors of both places: it moves them.
 _MOVING = {"copy_", "_to_copy"}
+# For these torch's core makes indices itself, in the backward pass of views, on what it takes for the tensor's device.
+_INDEXED_BY_CORE = {"index_add_"}
 _INDEXING = {"index", "index_put_", "index_put", "_index_put_impl_"}
 
 
@@ -131,7 +133,7 @@ class Card:
 
     def _check_places(self, name: str, tensors: list[Tensor]) -> None:
         others = [one for one in tensors if not isinstance(one, OnCard) and one.dim() > 0]
-        if not others:
+        if not others or name in _INDEXED_BY_CORE:
             return
         if name in _MOVING:
             self.wait("a copy between the processor's memory and the card's")

@@ -23,6 +23,7 @@ class OnCard(Tensor):
 
     numbers: Tensor
     card: Card
+    _is_param: bool
 
     @staticmethod
     def __new__(cls, inner: Tensor, card: Card | None = None, requires_grad: bool = False) -> Any:
@@ -67,6 +68,15 @@ class OnCard(Tensor):
     def data_ptr(self) -> int:
         """Return the address of its numbers."""
         return self.numbers.data_ptr()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """Return a tensor with numbers of its own."""
+        if id(self) not in memo:
+            made = OnCard(self.numbers.clone(), self.card, self.requires_grad)
+            if getattr(self, "_is_param", False):  # which makes it an `nn.Parameter`
+                made._is_param = True
+            memo[id(self)] = made
+        return memo[id(self)]
 
     def __repr__(self, **_: object) -> str:
         """Show the numbers, without counting that as a wait."""

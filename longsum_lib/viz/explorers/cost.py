@@ -28,7 +28,7 @@ class CostCalculator(Explorer):
         new_tokens: Length of the summary in tokens.
         dtype: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
         quantization: ``"none"``, ``"int8"``, ``"nf4"`` or ``"fp4"``.
-        device: ``"gpu"`` or ``"cpu"``; the GPU's numbers are derived, not measured.
+        device: ``"gpu"`` or ``"cpu"``; the GPU's numbers are counted, not measured on a card.
         models: Sizes of the models to choose from; see :func:`longsum_lib.memory.config_numbers` for those of your own.
         cards: Memory of GPUs in GiB, by name.
         decoder: A name of ``decoders``.

@@ -1,0 +1,131 @@
+"""What a GPU would be given to do, counted without one: memory of tensors, kernels, and waits of the processor.
+
+``python -m benchmarks.counted --output FILE`` runs LED-base of ours and of transformers on a pretended GPU, which
+computes on the CPU. Memory is the most that tensors hold at a time, in the steps of torch's allocator; what kernels
+need for themselves and what the allocator keeps is not in it. Nothing here says how long anything takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tools.pretend_gpu import Card, pretended_gpu
+
+from . import machine
+from .cuda import SMALL, Bench, Sizes, _document, _pair
+from .programs import OURS
+
+Row = dict[str, Any]
+NO_KERNELS = frozenset(
+    [
+        "alias",
+        "as_strided",
+        "detach",
+        "expand",
+        "permute",
+        "select",
+        "slice",
+        "split",
+        "squeeze",
+        "t",
+        "transpose",
+        "unbind",
+        "unsqueeze",
+        "view",
+    ]
+)
+"""What only looks at a tensor in another way."""
+
+
+def count(card: Card, run: Callable[[], object]) -> Row:
+    """Run something once and count."""
+    gc.collect()
+    before, replays = card.memory.taken, card.replays
+    card.memory.peak = before
+    card.kernels.clear()
+    card.waits.clear()
+    run()
+    return {
+        "mib": round((card.memory.peak - before) / 2**20, 1),
+        "kernels": sum(number for name, number in card.kernels.items() if name not in NO_KERNELS),
+        "waits": len(card.waits),
+        "replays": card.replays - replays,
+    }
+
+
+def encoder(card: Card, bench: Bench) -> list[Row]:
+    """LED's encoder, one document without padding."""
+    document = _document(bench, bench.sizes.length)
+    rows = []
+    with torch.inference_mode():
+        for name, model in _pair(bench).items():
+            rows.append({"program": name, **count(card, lambda m=model: m.get_encoder()(**document))})
+    return rows
+
+
+def training(card: Card, bench: Bench) -> list[Row]:
+    """Forward and backward, with checkpointing of layers on both sides; gradients of all weights are in it."""
+    document = _document(bench, bench.sizes.train_length)
+    document["labels"] = torch.randint(3, 1000, (1, 64), device=bench.device)
+    rows = []
+    for name, model in _pair(bench, train=True).items():
+        model.gradient_checkpointing_enable()
+        found = count(card, lambda m=model: m(**document, use_cache=False).loss.backward())
+        rows.append({"program": name, **found})
+    return rows
+
+
+def decoding(card: Card, bench: Bench) -> list[Row]:
+    """One token with beams, beside an encoded document: the difference of a longer and a shorter summary."""
+    document, sizes = _document(bench, bench.sizes.length), bench.sizes
+    mask, rows = document["attention_mask"], []
+    with torch.inference_mode():
+        for name, model in _pair(bench).items():
+            model.records_steps = name == OURS
+            states = model.get_encoder()(**document)
+            found = []
+            for tokens in (sizes.new_tokens // 2, sizes.new_tokens):
+                length = {"max_new_tokens": tokens, "min_new_tokens": tokens, "num_beams": sizes.beams}
+                run = lambda m=model, s=states, k=length: m.generate(  # noqa: E731
+                    encoder_outputs=s, attention_mask=mask, **k
+                )
+                found.append(count(card, run))
+            more = sizes.new_tokens - sizes.new_tokens // 2
+            a_token = {key: round((found[1][key] - found[0][key]) / more, 2) for key in ("kernels", "waits", "replays")}
+            rows.append({"program": name, "mib": found[1]["mib"], **a_token})
+    return rows
+
+
+CASES = {"encoder": encoder, "training": training, "decoding": decoding}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Count and write the JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.counted", description=__doc__.splitlines()[0])
+    parser.add_argument("--small", action="store_true", help="sizes of a test")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE")
+    options = parser.parse_args(arguments)
+    sizes = SMALL if options.small else Sizes(new_tokens=16)
+    stored: Row = {
+        "title": "Memory, kernels and waits on a GPU, counted without one",
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine.describe(),
+        "versions": machine.versions(),
+        "settings": vars(sizes) | {"capability": "9.0", "dtype": "bf16"},
+    }
+    for name, case in CASES.items():
+        with pretended_gpu((9, 0)) as card:
+            stored[name] = case(card, Bench(torch.device("cuda"), torch.bfloat16, sizes))
+        options.output.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
