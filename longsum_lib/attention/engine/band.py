@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from longsum_lib.attention.engine.attend import block_attention
+from longsum_lib.attention.engine.facts import fact
 from longsum_lib.attention.engine.kernels import half_cpu
 from longsum_lib.attention.engine.key_sets import GrowingKeySet, KeySet
 from longsum_lib.attention.engine.opaque import opaque
@@ -31,10 +32,15 @@ def block_size_for(window: int) -> int:
 
 def band_bias(block_size: int, left: int, right: int, query: Tensor) -> Tensor:
     """Bias of a block against its window: 0 in the band, ``-inf`` in its two corners; ``(1, 1, 1, block, size)``."""
-    row = torch.arange(block_size, device=query.device)[:, None]
-    column = torch.arange(block_size + left + right, device=query.device)[None, :]
+    asked = ("band", block_size, left, right, query.device)
+    return fact(asked, (), lambda: _band(block_size, left, right, query.device))
+
+
+def _band(block_size: int, left: int, right: int, device: torch.device) -> Tensor:
+    row = torch.arange(block_size, device=device)[:, None]
+    column = torch.arange(block_size + left + right, device=device)[None, :]
     outside = (column < row) | (column > row + left + right)
-    return torch.zeros(outside.shape, device=query.device).masked_fill_(outside, -torch.inf)[None, None, None]
+    return torch.zeros(outside.shape, device=device).masked_fill_(outside, -torch.inf)[None, None, None]
 
 
 def window_keys(

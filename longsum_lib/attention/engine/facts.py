@@ -18,14 +18,34 @@ from longsum_lib.upstream.torch import tracing, transforming
 
 Found = TypeVar("Found")
 
+
+class _Facts:
+    """Answers by question, and where in memory the tensors lie that are among them."""
+
+    def __init__(self) -> None:
+        self.answers: dict[Hashable, tuple[tuple[Tensor | None, ...], Any]] = {}
+        self.places: list[tuple[int, int]] = []
+
+    def keep(self, key: Hashable, masks: tuple[Tensor | None, ...], found: Any) -> None:
+        self.answers[key] = masks, found  # a mask that is kept keeps its place in memory: no other can take it
+        for one in found if isinstance(found, tuple) else (found,):
+            if isinstance(one, Tensor) and not one.is_meta:
+                self.places.append((one.data_ptr(), one.data_ptr() + one.nbytes))
+
+
 _kept = threading.local()
+
+
+def _now() -> _Facts | None:
+    facts: _Facts | None = getattr(_kept, "facts", None)
+    return facts
 
 
 @contextlib.contextmanager
 def shared_facts() -> Iterator[None]:
     """Within it, what :func:`fact` has found about a mask holds for as long as the mask is not changed."""
-    before = getattr(_kept, "facts", None)
-    _kept.facts = {} if before is None else before
+    before = _now()
+    _kept.facts = before or _Facts()
     try:
         yield
     finally:
@@ -46,14 +66,21 @@ def fact(what: Hashable, masks: tuple[Tensor | None, ...], find: Callable[[], Fo
     Cost:
         within :func:`shared_facts` masks and answers are kept until its end.
     """
-    facts: dict[Hashable, Any] | None = getattr(_kept, "facts", None)
+    facts = _now()
     if facts is None or tracing() or transforming() or any(mask is not None and mask.is_meta for mask in masks):
         return find()
     key = (what, *(_identity(mask) for mask in masks))
-    if key not in facts:
-        facts[key] = (masks, find())  # a mask that is kept keeps its place in memory: no other can take it
-    answer: Found = facts[key][1]
+    if key not in facts.answers:
+        facts.keep(key, masks, find())
+    answer: Found = facts.answers[key][1]
     return answer
+
+
+def fact_of_lasting(what: Hashable, mask: Tensor, find: Callable[[], Found]) -> Found:
+    """Do what :func:`fact` does for a mask that is part of an earlier answer; other masks will hardly come again."""
+    facts = _now()
+    lasts = facts is not None and not mask.is_meta and any(a <= mask.data_ptr() < b for a, b in facts.places)
+    return fact(what, (mask,), find) if lasts else find()
 
 
 def _identity(mask: Tensor | None) -> Hashable:

@@ -80,11 +80,15 @@ class GlobalKeys:
         right = window if right is None else right
         rows = max(1, min(length, most_rows(self.key.device)))
         blocks = -(-length // rows)
-        query = first + torch.arange(blocks * rows, device=self.key.device).view(1, blocks, rows, 1)
-        ahead = self.positions[:, None, None, :] - query
-        near = (ahead >= -window) & (ahead <= right)
-        hidden = near | ~self.exists[:, None, None, :]  # (b, blocks, rows, globals)
-        bias = torch.zeros(hidden.shape, device=self.key.device).masked_fill_(hidden, -torch.inf).unsqueeze(1)
+
+        def find() -> Tensor:
+            query = first + torch.arange(blocks * rows, device=self.key.device).view(1, blocks, rows, 1)
+            ahead = self.positions[:, None, None, :] - query
+            near = (ahead >= -window) & (ahead <= right)
+            hidden = near | ~self.exists[:, None, None, :]  # (b, blocks, rows, globals)
+            return torch.zeros(hidden.shape, device=self.key.device).masked_fill_(hidden, -torch.inf).unsqueeze(1)
+
+        bias = fact(("far globals", window, right, length, first), (self.positions, self.exists), find)
         return KeySet(self.key, self.value, rows, bias=bias)
 
 

@@ -169,7 +169,12 @@ def rows_near(
     size, rows = block_size_for(window), query.shape[2]
     if local_bias is None:
         local_bias = torch.zeros(1, 2 * window + 1, device=query.device)
-    band = band_bias(local_bias, size)
+    bias = local_bias
+    # One tensor for all layers, which have the same biases; where gradients are recorded, each its own.
+    if torch.is_grad_enabled():
+        band = band_bias(bias, size)
+    else:
+        band = fact(("band of biases", size), (bias,), lambda: band_bias(bias, size))
     near = KeySet(key, value, size, size + 2 * window, before - window, step=size, bias=band, attend=padding)
     sets: list[Keys] = [near]
     real = None if padding is None else padding[:, before : before + rows]
@@ -228,7 +233,6 @@ class SideKeys:
             asked = ("transient tokens", count, block_size)
             blocks, attend, ends = fact(asked, (padding,), lambda: _existing(padding, count, block_size))
         key, value = (tensor.flip(2).contiguous() for tensor in (key, value))  # every group of queries reads them all
-        # One tensor for all layers, which have the same biases; where gradients are recorded, each its own.
         biases = bias.flip(-1) if torch.is_grad_enabled() else fact("reversed", (bias,), lambda: bias.flip(-1))
         return cls(key, value, biases, attend, blocks, ends, block_size)
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from longsum_lib.attention.engine.facts import fact_of_lasting
 from longsum_lib.attention.engine.kernels.eager import Eager
 from longsum_lib.upstream.torch import fused_attention
 
@@ -85,7 +86,7 @@ class FusedCUDA:
         total = total[..., : query.shape[2]]
         if mask is not None and may_be_empty:
             # What the kernel reports for a row without keys is not specified.
-            empty = (mask == -torch.inf).all(-1)
+            empty = fact_of_lasting("empty", mask, lambda: (mask == -torch.inf).all(-1))
             total = total.masked_fill_(empty, -torch.inf)
             out = out.masked_fill_(empty.unsqueeze(-1), 0.0)
         return out, total
@@ -162,6 +163,12 @@ def _masks(mask: Tensor | None, blocks: Tensor) -> Iterator[Tensor | None]:
         yield from _runs(mask)
 
 
+def _laid_out(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    keys = mask.shape[-1]
+    padded = torch.zeros((*mask.shape[:-1], keys + -keys % ALIGNMENT), dtype=dtype, device=mask.device)
+    return padded[..., :keys].copy_(mask)
+
+
 def aligned(mask: Tensor | None, query: Tensor, key: Tensor) -> Tensor | None:
     """Scores as the kernel takes them: the query's dtype, expanded, each row at a multiple of 16 bytes.
 
@@ -178,8 +185,8 @@ def aligned(mask: Tensor | None, query: Tensor, key: Tensor) -> Tensor | None:
     strides = [stride for stride, size in zip(mask.stride()[:-1], mask.shape[:-1], strict=True) if size > 1]
     fits = mask.stride(-1) == 1 and mask.storage_offset() % ALIGNMENT == 0
     if mask.dtype != query.dtype or not fits or any(stride % ALIGNMENT for stride in strides):
-        padded = torch.zeros((*mask.shape[:-1], keys + -keys % ALIGNMENT), dtype=query.dtype, device=query.device)
-        mask = padded[..., :keys].copy_(mask)
+        given = mask
+        mask = fact_of_lasting(("laid out", query.dtype), given, lambda: _laid_out(given, query.dtype))
     mask = mask.expand(shape)
     # A dimension of size 1 may have any stride; the kernel looks at it all the same.
     strides = [stride if size > 1 else 0 for stride, size in zip(mask.stride()[:-1], shape[:-1], strict=True)]
