@@ -267,7 +267,8 @@ def test_encoder_peak_on_a_gpu(name, dtype, length):
         pytest.skip("bf16 will do: the tensors are the same")
     found, measured = on_a_card(name, length, {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype])
     predicted = memory.predict(memory.config_numbers(found), length=length, dtype=dtype, device="gpu")["encoder"]
-    margin = 0.16 if name == "longt5_global" else 0.1  # how many transient tokens share a bias depends on the weights
+    # What layers share is kept, which of T5 are biases; how many transient tokens share one depends on the weights.
+    margin = 0.16 if name.startswith("longt5") else 0.1
     assert predicted == pytest.approx(measured, rel=margin), predicted / measured
 
 
