@@ -53,6 +53,9 @@ TABLES = {
         "From one side to the other, round by round: median, lowest and highest ratio.",
     ),
     "desk_sides": ("Each side", "Medians; low and high are the lowest and highest round."),
+    "counted_encoder": ("Encoder", "One document of 16,384 tokens; memory beside the weights."),
+    "counted_training": ("Training", "Forward and backward on 8,192 tokens, layers checkpointed; gradients are in it."),
+    "counted_decoding": ("One token of a summary", "With 4 beams; kernels that are started one by one."),
     "training_step": ("One training step", "Forward, backward and update on one document."),
 }
 COLUMNS = {

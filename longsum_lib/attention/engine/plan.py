@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from longsum_lib.attention.engine.key_sets import Keys
-from longsum_lib.attention.engine.pieces import Documents, Piece, most_rows, real_spans
+from longsum_lib.attention.engine.pieces import ROWS_PER_CALL, Documents, Piece, most_rows, real_spans
 
 # A kernel that stores scores is given so many of them at a time: 16 MiB stay near the processor's cache.
 SCORES_PER_CALL = 2**22
@@ -44,7 +45,8 @@ class Plan:
     ) -> None:
         batch, self._heads, length, _ = query.shape
         self._scores = SCORES_PER_CALL if query.device.type == "cpu" else SCORES_PER_CALL_ON_GPU
-        self._rows = most_rows(query.device)
+        # Where there will be a backward pass: a call's gradients of keys take several times what the keys do.
+        self._rows = ROWS_PER_CALL if torch.is_grad_enabled() else most_rows(query.device)
         self._documents = documents
         self.layouts = [keys.layout for keys in sets]
         self._asking = [keys.asking for keys in sets]
