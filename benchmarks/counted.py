@@ -1,8 +1,9 @@
-"""What a GPU would be given to do, counted without one: memory of tensors, kernels, and waits of the processor.
+"""What a GPU would be given to do, counted without one: memory of tensors, operations, and waits of the processor.
 
 ``python -m benchmarks.counted --output FILE`` runs LED-base of ours and of transformers on a pretended GPU, which
 computes on the CPU. Memory is the most that tensors hold at a time, in the steps of torch's allocator; what kernels
-need for themselves and what the allocator keeps is not in it. Nothing here says how long anything takes.
+need for themselves and what the allocator keeps is not in it. An operation is one of torch's that is more than a view:
+a kernel, or a few. Nothing here says how long anything takes.
 """
 
 from __future__ import annotations

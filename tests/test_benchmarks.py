@@ -475,3 +475,25 @@ def test_an_interrupted_run_of_windows_goes_on_and_a_complete_one_begins_anew():
     every = [row for name, case in windows.CASES.items() for row in rounds(0, 1, 2, case=name, tokens=case.length)]
     assert windows.already({"measured": every, "versions": versions}, None) == []
     assert windows.already({"measured": every[:-1], "versions": versions}, None) == every[:-1]
+
+
+def test_what_a_gpu_would_be_given_is_counted(tmp_path):
+    from benchmarks import counted
+
+    counted.main(["--small", "--output", str(tmp_path / "counted.json")])
+    stored = json.loads((tmp_path / "counted.json").read_text())
+    for case in counted.CASES:
+        ours, theirs = stored[f"counted_{case}"]
+        assert (ours["program"], theirs["program"]) == ("longsum_lib", "transformers")
+        assert ours["waits"] < theirs["waits"]
+        assert ours["mib"] <= theirs["mib"]
+    assert stored["counted_decoding"][0]["replays"] == 1  # a token, a replay
+    assert stored["counted_decoding"][0]["waits"] == 1
+
+
+def test_the_stored_counts_reach_what_is_said_of_them():
+    """What the notes and the changelog say: a seventeenth of the encoder's memory, a third of a training step's."""
+    stored = json.loads((Path(__file__).parents[1] / "benchmarks" / "results" / "counted.json").read_text())
+    ratios = {case: [row["mib"] for row in stored[f"counted_{case}"]] for case in ("encoder", "training")}
+    assert ratios["encoder"][1] / ratios["encoder"][0] > 17
+    assert ratios["training"][1] / ratios["training"][0] > 3

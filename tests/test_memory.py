@@ -309,6 +309,31 @@ def test_decoder_peak(tmp_path, name, most, form):
     assert found["decoder"] == pytest.approx(measured, rel=0.1), found["decoder"] / measured
 
 
+@pytest.mark.parametrize("records", [False, True])
+@pytest.mark.parametrize("most", ["keys", "logits"])
+@pytest.mark.parametrize("name", ["led", "pegasus_x", "longt5_global", "bigbird_pegasus"])
+def test_decoder_peak_on_a_gpu(name, most, records):
+    from transformers.modeling_outputs import BaseModelOutput
+
+    changes = {"led": {"max_decoder_position_embeddings": 256, "max_encoder_position_embeddings": 16384}}
+    changes |= {"bigbird_pegasus": {"max_position_embeddings": 8192}}
+    length, beams, new_tokens, vocabulary = RUNS[most]
+    with pretended_gpu((9, 0)) as card:
+        model = build(name, vocab_size=vocabulary, **changes.get(name, {})).to("cuda", torch.bfloat16)
+        model.records_steps = records
+        states = torch.randn(1, length, 64).to("cuda", torch.bfloat16)
+        mask = torch.ones(1, length, dtype=torch.long, device="cuda")
+        tokens = {"min_new_tokens": new_tokens, "max_new_tokens": new_tokens, "num_beams": beams}
+        gc.collect()
+        before = card.memory.peak = card.memory.taken
+        with torch.inference_mode():
+            model.generate(encoder_outputs=BaseModelOutput(last_hidden_state=states), attention_mask=mask, **tokens)
+        measured = card.memory.peak - before + states.nbytes + (states.numel() * 4 if name == "pegasus_x" else 0)
+    run = {"length": length, "beams": beams, "new_tokens": new_tokens, "dtype": "bf16", "device": "gpu"}
+    predicted = memory.predict(memory.config_numbers(model.config), **run)["decoder"]
+    assert predicted == pytest.approx(measured, rel=0.12), predicted / measured
+
+
 PROGRAM = """
 import json, sys, torch
 torch.set_num_threads(1)

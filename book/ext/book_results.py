@@ -87,6 +87,10 @@ COLUMNS = {
     "times_faster_than_local_attention": "times faster than local-attention",
 }
 COLUMNS |= {
+    "mib": "memory (MiB)",
+    "kernels": "operations started",
+    "waits": "waits for the card",
+    "replays": "graph replays",
     **{f"rouge{name}": f"R-{name}" for name in ("1", "2", "L", "Lsum")},
     **{f"lead_rouge{name}": f"lead R-{name}" for name in ("1", "2", "Lsum")},
     "facts": "facts (%)",
