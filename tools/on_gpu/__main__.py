@@ -49,7 +49,8 @@ def run(name: str, words: list[str], seconds: float, environment: dict[str, str]
         text = done.stdout + done.stderr
     except subprocess.TimeoutExpired as late:
         outcome = f"stopped after {seconds:.0f} s"
-        text = "".join(part.decode(errors="replace") for part in (late.stdout, late.stderr) if part)
+        said = [part for part in (late.stdout, late.stderr) if part]
+        text = "".join(part if isinstance(part, str) else part.decode(errors="replace") for part in said)
     lines = [line for line in text.splitlines() if line.strip()]
     if done_without := [line for line in lines if line.startswith(LACKING)]:
         outcome += f" {done_without[0].removeprefix(LACKING).strip()}"
@@ -82,7 +83,7 @@ def one_device(device: str, environment: dict[str, str]) -> tuple[str, dict[str,
     kind, _, number = device.partition(":")
     if not number:
         return device, environment
-    visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    visible = [one.strip() for one in environment.get("CUDA_VISIBLE_DEVICES", "").split(",")]
     chosen = visible[int(number)] if visible != [""] else number
     return kind, environment | {"CUDA_VISIBLE_DEVICES": chosen}
 

@@ -30,12 +30,23 @@ def main(name: str) -> None:
             continue
         try:
             exec(compile("".join(cell["source"]), f"{path.name}, cell {number}", "exec"), namespace)
+        except SystemExit as end:
+            raise RuntimeError(f"cell {number} ended the program") from end
         except Exception as error:
-            lacks = [package for package in missing if package in str(error)]
+            lacks = [package for package in missing if package in str(error) and is_of_import(error)]
             if not lacks:
                 raise
             print(f"{LACKING} up to cell {number}, which needs {lacks[0]}")
             return
+
+
+def is_of_import(error: BaseException | None) -> bool:
+    """Tell whether an error is one of an import, or was raised because of one."""
+    while error is not None:
+        if isinstance(error, ImportError) or "install" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def show_as_text() -> None:

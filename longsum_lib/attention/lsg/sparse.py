@@ -250,7 +250,8 @@ def select(
     heads = max(mask.shape[1] for mask in shown)
     attend = torch.cat([mask.expand(-1, heads, -1) for mask in shown], 2)
     if sparsity.method != "lsh":  # whose groups are of keys; where the others have slots depends on the padding alone
-        attend = fact(("slots", sparsity, mask_empty_groups, attend.shape, attend.device), (real,), lambda: attend)
+        asked = ("slots", sparsity, mask_empty_groups, key.shape[2], attend.shape, attend.device)
+        attend = fact(asked, (real,), lambda: attend)
     return SparseKeys(keys, values, attend)
 
 

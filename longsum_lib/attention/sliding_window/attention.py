@@ -179,6 +179,8 @@ def _try_flex(backend: str, query: Tensor, key: Tensor, value: Tensor, task: Tas
 
     try:
         return flex_sliding_window(query, key, value, task, compiled=backend == "compiled")
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:  # compilers fail in many ways, by toolchain and by card
         if backend != "auto":
             raise

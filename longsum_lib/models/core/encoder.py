@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from longsum_lib.attention.engine.facts import shared_facts
+from longsum_lib.attention.engine.facts import counting_changes, shared_facts
 from longsum_lib.models.core.asked import Asked
 from longsum_lib.models.core.looking import Freedom
 from longsum_lib.upstream.torch import tracing
@@ -83,6 +83,7 @@ def run_encoder(
     """
     streams, layerdrop = states if isinstance(states, tuple) else (states,), getattr(encoder, "layerdrop", 0.0)
     del states
+    context = tuple(counting_changes(one) for one in context)
     hidden: list[Tensor | Streams] = []
     seen: list[Any] = []
     with contextlib.nullcontext() if tracing() else shared_facts():

@@ -29,8 +29,6 @@ ALIGNMENT = 8
 TILE = 32
 # One block of the kernel's grid a block of queries, and that axis of a grid ends here.
 MOST_BLOCKS = 65_535
-# Scores that all layers share are laid out once, up to so many bytes of them: they are kept for as long.
-MOST_KEPT = 2**22
 
 _Kind = tuple[torch.device, torch.dtype, int]
 _REFUSED: set[_Kind] = set()
@@ -187,11 +185,8 @@ def aligned(mask: Tensor | None, query: Tensor, key: Tensor) -> Tensor | None:
     strides = [stride for stride, size in zip(mask.stride()[:-1], mask.shape[:-1], strict=True) if size > 1]
     fits = mask.stride(-1) == 1 and mask.storage_offset() % ALIGNMENT == 0
     if mask.dtype != query.dtype or not fits or any(stride % ALIGNMENT for stride in strides):
-        given, size = mask, mask.numel() * query.element_size()
-        if size > MOST_KEPT:
-            mask = _laid_out(given, query.dtype)
-        else:
-            mask = fact_of_lasting(("laid out", query.dtype), given, lambda: _laid_out(given, query.dtype))
+        given = mask
+        mask = fact_of_lasting(("laid out", query.dtype), given, lambda: _laid_out(given, query.dtype))
     mask = mask.expand(shape)
     # A dimension of size 1 may have any stride; the kernel looks at it all the same.
     strides = [stride if size > 1 else 0 for stride, size in zip(mask.stride()[:-1], shape[:-1], strict=True)]

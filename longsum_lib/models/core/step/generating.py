@@ -71,7 +71,7 @@ class StepCache(SharedCache):
         if self.rows is None:
             super().reorder_cache(beam_idx)
         else:
-            self.rows.reorder(beam_idx, within=True)  # `generate` lets no beam follow one of another document
+            self.rows.reorder(beam_idx)
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Repeat every row, as an ordinary cache from now on."""

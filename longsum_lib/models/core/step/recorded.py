@@ -8,6 +8,7 @@ the buffer, those that are not written yet with a score of -inf.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -75,7 +76,7 @@ class RecordedRows(Rows):
         scores = self._scores(self._places[:, None] - self._keys)
         return Where((self._numbers, self._places), self.capacity, scores)
 
-    def reorder(self, index: Tensor, within: bool = False) -> None:
+    def reorder(self, index: Tensor) -> None:
         """Follow chosen beams, in place where no row is dropped."""
         given, index = index, index.to(self._own.device)
         if len(index) != len(self):
@@ -84,7 +85,7 @@ class RecordedRows(Rows):
             return
         for own in self._by_layer:  # one by one: what moves exists twice
             own.copy_(own[index])
-        if (within or len(set(map(id, self.documents))) == 1) and len(set(self.positions)) == 1:
+        if len(set(map(id, self.documents))) == 1 and len(set(self.positions)) == 1:
             return  # beams of one document: nothing else can have changed
         chosen = given.tolist()  # no wait where the caller has it on the processor
         positions, documents = [self.positions[i] for i in chosen], [self.documents[i] for i in chosen]
@@ -145,6 +146,12 @@ def record(run: Callable[[], Tensor], device: torch.device) -> Callable[[], Tens
         return run
 
 
+@functools.cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """The stream on which steps are recorded: one, since the allocator keeps memory for each."""
+    return torch.cuda.Stream(device)
+
+
 def _graph(run: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:
     """Record ``run`` as a CUDA graph. Running it before lets libraries set up what they set up at a first call.
 
@@ -154,13 +161,13 @@ def _graph(run: Callable[[], Tensor], device: torch.device) -> Callable[[], Tens
     """
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.device(device):
-        before, stream = torch.cuda.current_stream(device), torch.cuda.Stream(device)
+        before, stream = torch.cuda.current_stream(device), _stream(device)
         stream.wait_stream(before)
         with torch.cuda.stream(stream):
             run()
             stream.synchronize()
-            graph.capture_begin(capture_error_mode="thread_local")
             try:
+                graph.capture_begin(capture_error_mode="thread_local")
                 result = run()
             except BaseException:
                 end_failed_recording(graph, device)

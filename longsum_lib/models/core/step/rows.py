@@ -82,13 +82,11 @@ class Rows:
         self.positions = [position + 1 for position in self.positions]
         return logits
 
-    def reorder(self, index: Tensor, within: bool = False) -> None:
+    def reorder(self, index: Tensor) -> None:
         """Follow chosen beams: row ``i`` becomes what row ``index[i]`` was. With fewer indices, rows are dropped.
 
         Args:
             index: int64 ``(new rows,)``.
-            within: the caller knows that each row follows one of its own document, and that there are as many as
-                before; then a GPU need not be asked for the numbers.
         """
         chosen = index.tolist()
         moved = [row for row, source in enumerate(chosen) if row != source]
