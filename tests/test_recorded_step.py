@@ -105,6 +105,7 @@ def test_a_gpu_that_cannot_record_goes_on(monkeypatch):
     def refuse(run, device):
         raise RuntimeError("operation not permitted when stream is capturing")
 
+    monkeypatch.setattr(recorded, "_REFUSED", set())
     monkeypatch.setattr(recorded, "_graph", refuse)
     with pytest.warns(UserWarning, match="not permitted when stream is capturing"):
         assert recorded.record(max, torch.device("cuda")) is max

@@ -112,7 +112,7 @@ def fact_of_lasting(what: Hashable, mask: Tensor, find: Callable[[], Found]) -> 
 
 def counting_changes(one: object) -> object:
     """Return a tensor of inference mode as one whose changes torch counts, a copy; anything else as it is."""
-    if not isinstance(one, Tensor) or not one.is_inference() or tracing():
+    if not isinstance(one, Tensor) or not one.is_inference():
         return one
     with torch.inference_mode(False):
         return one.clone()

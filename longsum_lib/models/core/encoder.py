@@ -83,7 +83,7 @@ def run_encoder(
     """
     streams, layerdrop = states if isinstance(states, tuple) else (states,), getattr(encoder, "layerdrop", 0.0)
     del states
-    context = tuple(counting_changes(one) for one in context)
+    context = context if tracing() else tuple(counting_changes(one) for one in context)
     hidden: list[Tensor | Streams] = []
     seen: list[Any] = []
     with contextlib.nullcontext() if tracing() else shared_facts():
