@@ -13,16 +13,18 @@ import gc
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
 from tools.pretend_gpu import Card, pretended_gpu
 
-from . import machine
-from .cuda import SMALL, Bench, Sizes, _document, _made, _pair
-from .programs import OURS
+from . import encoders, machine
+from .cuda import SMALL, Bench, Sizes, _document, _given, _made, _pair
+from .programs import BASE, OURS, led_encoder
 
 Row = dict[str, Any]
 NO_KERNELS = frozenset(
@@ -95,17 +97,42 @@ def decoding(card: Card, bench: Bench) -> list[Row]:
             found = []
             for tokens in (sizes.new_tokens // 2, sizes.new_tokens):
                 length = {"max_new_tokens": tokens, "min_new_tokens": tokens, "num_beams": sizes.beams}
-                run = lambda m=model, s=states, k=length: m.generate(  # noqa: E731
-                    encoder_outputs=s, attention_mask=mask, **k
+                found.append(
+                    count(card, partial(model.generate, encoder_outputs=states, attention_mask=mask, **length))
                 )
-                found.append(count(card, run))
             more = sizes.new_tokens - sizes.new_tokens // 2
             a_token = {key: round((found[1][key] - found[0][key]) / more, 2) for key in ("kernels", "waits", "replays")}
             rows.append({"program": name, "mib": found[1]["mib"], **a_token})
     return rows
 
 
-CASES = {"encoder": encoder, "training": training, "decoding": decoding}
+def layers(card: Card, bench: Bench) -> list[Row]:
+    """What one layer more gives a GPU to do, of each model of ours; in narrow layers, where it is as much."""
+    ids = torch.randint(3, 1000, (1, bench.sizes.length), device=bench.device)
+    document = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    makers = {"LED": partial(led_encoder, OURS, bench.sizes.length)}
+    for name, found in encoders.ENCODERS.items():
+        makers[name] = partial(_with_layers, found, bench.sizes.length)
+    rows = []
+    with torch.inference_mode(), mock.patch.dict(BASE, d_model=64, heads=4, ffn=128):
+        for name, make in makers.items():
+            given = _given(ids) if name == "LED" else document
+            one, two = (count(card, partial(_put(make(number), bench), **given)) for number in (1, 2))
+            rows.append({"model": name, **{key: two[key] - one[key] for key in ("kernels", "waits")}})
+    return rows
+
+
+def _with_layers(found: encoders.Encoder, length: int, number: int) -> torch.nn.Module:
+    with mock.patch.object(encoders, "LAYERS", number):
+        return found.build(OURS, length)
+
+
+def _put(model: torch.nn.Module, bench: Bench) -> torch.nn.Module:
+    with torch.inference_mode(False):
+        return model.to(bench.device, bench.dtype)
+
+
+CASES = {"encoder": encoder, "training": training, "decoding": decoding, "layers": layers}
 
 
 def main(arguments: list[str] | None = None) -> None:

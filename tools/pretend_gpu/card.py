@@ -15,8 +15,6 @@ from tools.pretend_gpu import kernels
 from tools.pretend_gpu.memory import Memory
 from tools.pretend_gpu.tensor import PLACE, OnCard, ToCard, ToCPU
 
-aten = torch.ops.aten
-
 # How many numbers these give depends on the numbers: the processor has to wait for the card to know.
 _WAITING = {
     "_local_scalar_dense",

@@ -12,6 +12,7 @@ import torch
 
 from longsum_lib.attention.sliding_window import flex
 from longsum_lib.models.core import looking
+from longsum_lib.models.core.step import recorded
 from tools.pretend_gpu.card import Card, CardMode
 from tools.pretend_gpu.flex import flex_attention
 from tools.pretend_gpu.tensor import OnCard
@@ -89,13 +90,13 @@ def _replacements(card: Card) -> dict[str, Any]:
             card.stream = before
 
     @contextlib.contextmanager
-    def graph(recorded: Graph, *_: object, **__: object) -> Iterator[None]:
+    def graph(made: Graph, *_: object, **__: object) -> Iterator[None]:
         with stream(Stream()):
-            recorded.capture_begin()
+            made.capture_begin()
             try:
                 yield
             finally:
-                recorded.capture_end()
+                made.capture_end()
 
     def forget_peak(*_: object) -> None:
         memory.peak = memory.taken
@@ -179,6 +180,7 @@ def pretended_gpu(capability: tuple[int, int] = (9, 0), gib: float = 80.0) -> It
             stack.enter_context(mock.patch.object(torch.cuda, name, new))
         # torch's compiler, which some libraries import, takes it from there where there is a GPU.
         stack.enter_context(mock.patch.object(torch._C, "_cuda_getCurrentRawStream", return_value=0, create=True))
+        stack.enter_context(mock.patch.object(recorded, "_stream", Stream))  # none that is kept for a real card
         stack.enter_context(mock.patch.object(flex, "_compiled", return_value=flex_attention))
         plain = looking._plain_tensor
         stack.enter_context(mock.patch.object(looking, "_plain_tensor", lambda kind: kind is OnCard or plain(kind)))

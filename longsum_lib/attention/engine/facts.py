@@ -19,10 +19,10 @@ from longsum_lib.upstream.torch import tracing, transforming
 
 Found = TypeVar("Found")
 
-
 MOST_BYTES = 2**22
-"""Larger answers are not kept but found anew, nor more than so many bytes of them together."""
+"""Larger answers are found anew each time."""
 MOST_TOGETHER = 2**24
+"""So many bytes of answers are kept together."""
 
 
 class _Facts:

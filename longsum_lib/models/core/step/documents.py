@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from longsum_lib.models.core.step.products import StepLayer, Weights
-from longsum_lib.upstream.torch import lacks_half, without_cudnn
+from longsum_lib.upstream.torch import lacks_half
 
 # Rows of one document that attend together: 32 rows, 12 heads and 16,384 keys make 24 MiB of scores.
 MOST_ROWS = 32
@@ -65,8 +65,7 @@ class DocumentKeys:
         key, value = self._layers[layer]
         query = query.transpose(0, 1)  # (heads, rows, dim)
         if self._fused_from is not None and query.shape[1] >= self._fused_from and self.length:
-            with without_cudnn(key.device):
-                out = F.scaled_dot_product_attention(query[None], key.mT[None], value[None], scale=self._scale)
+            out = F.scaled_dot_product_attention(query[None], key.mT[None], value[None], scale=self._scale)
             return out[0].transpose(0, 1)
         if self._scale != 1.0:
             query = query * self._scale
