@@ -482,13 +482,15 @@ def test_what_a_gpu_would_be_given_is_counted(tmp_path):
 
     counted.main(["--small", "--output", str(tmp_path / "counted.json")])
     stored = json.loads((tmp_path / "counted.json").read_text())
-    for case in counted.CASES:
+    for case in ("encoder", "training", "decoding"):
         ours, theirs = stored[f"counted_{case}"]
         assert (ours["program"], theirs["program"]) == ("longsum_lib", "transformers")
         assert ours["waits"] < theirs["waits"]
         assert ours["mib"] <= theirs["mib"]
     assert stored["counted_decoding"][0]["replays"] == 1  # a token, a replay
     assert stored["counted_decoding"][0]["waits"] == 1
+    assert len(stored["counted_layers"]) == 6
+    assert all(row["waits"] == 0 < row["kernels"] for row in stored["counted_layers"])
 
 
 def test_the_stored_counts_reach_what_is_said_of_them():

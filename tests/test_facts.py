@@ -1,6 +1,7 @@
 """What masks say is looked up once while an encoder runs, and anew when a mask has changed."""
 
 import contextlib
+import copy
 import threading
 
 import pytest
@@ -9,6 +10,7 @@ from families import FAMILIES, inputs, ours_only
 from torch.testing._internal.two_tensor import TwoTensor
 
 from longsum_lib.attention.engine.facts import MOST_BYTES, MOST_TOGETHER, counting_changes, fact, shared_facts
+from tools.pretend_gpu import pretended_gpu
 
 
 class Asked:
@@ -142,38 +144,37 @@ def test_wrappers_without_numbers_are_not_confused(asked):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_hook_that_hides_tokens_between_layers_is_heeded(name, inference):
     """What later layers see is the mask as it is then: the kept rows are those of an encoder that looks each time."""
-    model = ours_only(FAMILIES[name]).eval()
-    given = inputs(FAMILIES[name], 200, padding="right")
     masks = {}
 
     def hide(layer, args, made):
         padding = next(one for one in args if isinstance(one, torch.Tensor) and one.dtype == torch.bool)
         padding[:, 120:] = False
 
-    layers = getattr(model.get_encoder(), "layers", None) or model.get_encoder().block
-    handle = layers[0].register_forward_hook(hide)
-    try:
+    with pretended_gpu((7, 5)):  # on a CPU each layer looks
+        model = copy.deepcopy(ours_only(FAMILIES[name])).eval().to("cuda")
+        given = {key: value.to("cuda") for key, value in inputs(FAMILIES[name], 200, padding="right").items()}
+        layers = getattr(model.get_encoder(), "layers", None) or model.get_encoder().block
+        layers[0].register_forward_hook(hide)
         for share in (True, False):
             with pytest.MonkeyPatch.context() as patch, torch.inference_mode(inference), torch.no_grad():
                 if not share:
                     patch.setattr("longsum_lib.models.core.encoder.shared_facts", contextlib.nullcontext)
-                masks[share] = model.get_encoder()(**given)[0][:, :100].clone()
-    finally:
-        handle.remove()
+                masks[share] = model.get_encoder()(**given)[0][:, :100].cpu()
     assert torch.equal(masks[True], masks[False])
 
 
 def test_a_teacher_within_a_student_in_training():
-    student, teacher = (ours_only(FAMILIES["led"]).train(mode) for mode in (True, False))
-    given = inputs(FAMILIES["led"], 60, padding="right")
+    with pretended_gpu((7, 5)):
+        student, teacher = (copy.deepcopy(ours_only(FAMILIES["led"])).train(mode).to("cuda") for mode in (True, False))
+        given = {key: value.to("cuda") for key, value in inputs(FAMILIES["led"], 60, padding="right").items()}
 
-    def teach(layer, args):
-        with torch.inference_mode():
-            teacher.get_encoder()(**given)
+        def teach(layer, args):
+            with torch.inference_mode():
+                teacher.get_encoder()(**given)
 
-    student.get_encoder().layers[0].register_forward_pre_hook(teach)
-    student.get_encoder()(**given)[0].sum().backward()
-    assert student.get_encoder().layers[0].fc1.weight.grad is not None
+        student.get_encoder().layers[0].register_forward_pre_hook(teach)
+        student.get_encoder()(**given)[0].sum().backward()
+        assert student.get_encoder().layers[0].fc1.weight.grad is not None
 
 
 def test_meta():

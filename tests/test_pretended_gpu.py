@@ -246,7 +246,10 @@ def test_what_the_memory_efficient_kernel_refuses(name):
 
 def test_flex_attention_looks_at_listed_blocks_only():
     query, key, value = torch.randn(3, 1, 2, 300, 16)
-    near = lambda b, h, i, j: (i - j).abs() <= 40  # noqa: E731
+
+    def near(b, h, i, j):
+        return (i - j).abs() <= 40
+
     mask = create_block_mask(near, None, None, 300, 300, device="cpu")
     place = torch.arange(300)
     sees = (place[:, None] - place).abs() <= 40

@@ -131,7 +131,10 @@ def test_an_encoder_waits_as_often_with_many_layers_as_with_few(name, train, pad
 
 def test_a_planted_look_in_a_layer_is_seen(monkeypatch):
     attend = sliding_window.local_rows
-    planted = lambda query, *rest: attend(query, *rest) if float(query.detach().amax()) < 1e9 else None  # noqa: E731
+
+    def planted(query, *rest):
+        return attend(query, *rest) if float(query.detach().amax()) < 1e9 else None
+
     monkeypatch.setattr("longsum_lib.models.led.layer.local_rows", planted)
     with pytest.raises(AssertionError):
         test_an_encoder_waits_as_often_with_many_layers_as_with_few("led", True, True)

@@ -83,10 +83,12 @@ def run_encoder(
     """
     streams, layerdrop = states if isinstance(states, tuple) else (states,), getattr(encoder, "layerdrop", 0.0)
     del states
-    context = context if tracing() else tuple(counting_changes(one) for one in context)
+    # A CPU has nobody to wait for; there what is kept between large temporaries would only break up the memory.
+    shares = not tracing() and streams[0].device.type != "cpu"
+    context = tuple(counting_changes(one) for one in context) if shares else context
     hidden: list[Tensor | Streams] = []
     seen: list[Any] = []
-    with contextlib.nullcontext() if tracing() else shared_facts():
+    with shared_facts() if shares else contextlib.nullcontext():
         for number, layer in enumerate(layers):
             if asked.hidden_states:
                 hidden.append(shown(streams[0]))
