@@ -107,7 +107,7 @@ def decoding(card: Card, bench: Bench) -> list[Row]:
 
 
 def layers(card: Card, bench: Bench) -> list[Row]:
-    """What one layer more gives a GPU to do, of each model of ours; in narrow layers, where it is as much."""
+    """What one layer more gives a GPU to do, of each model of ours; counted in narrow layers, to save time."""
     ids = torch.randint(3, 1000, (1, bench.sizes.length), device=bench.device)
     document = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     makers = {"LED": partial(led_encoder, OURS, bench.sizes.length)}

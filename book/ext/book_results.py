@@ -55,7 +55,7 @@ TABLES = {
     "desk_sides": ("Each side", "Medians; low and high are the lowest and highest round."),
     "counted_encoder": ("Encoder", "One document of 16,384 tokens; memory beside the weights."),
     "counted_training": ("Training", "Forward and backward on 8,192 tokens, layers checkpointed; gradients are in it."),
-    "counted_layers": ("One encoder layer more", "Of 16,384 tokens, ours; as many operations at any width."),
+    "counted_layers": ("One encoder layer more", "Of 16,384 tokens, ours; counted in narrow layers."),
     "counted_decoding": ("One token of a summary", "With 4 beams; kernels that are started one by one."),
     "training_step": ("One training step", "Forward, backward and update on one document."),
 }
